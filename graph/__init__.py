@@ -1,0 +1,1 @@
+"""The state machine: what happens, in which order."""

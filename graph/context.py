@@ -1,0 +1,95 @@
+"""Every setting of one run, and every environment variable of ours."""
+
+import os
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import Field, TypeAdapter, ValidationError
+
+_PREFIX = "HUGGINGGPT_"
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message is one line for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Settings of one run. Each can be set by an environment variable: `HUGGINGGPT_` and its name."""
+
+    llm: Annotated[
+        str,
+        Field(description="Who plans, chooses and answers: `embedded` needs no language model."),
+    ] = "embedded"
+    top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
+    max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
+    max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
+    task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
+    max_attempts: Annotated[
+        int, Field(ge=1, le=10, description="Tries of one model on transient faults.")
+    ] = 3
+    max_repairs: Annotated[int, Field(ge=0, le=10, description="Times a faulty plan is sent back.")] = 2
+    max_retries: Annotated[int, Field(ge=0, le=10, description="Times models are selected anew.")] = 1
+    max_replans: Annotated[int, Field(ge=0, le=10, description="Times a failed plan is made anew.")] = 1
+    max_file_bytes: Annotated[int, Field(gt=0, description="Largest file, in bytes.")] = 100_000_000
+    max_pixels: Annotated[int, Field(gt=0, description="Largest picture, in pixels.")] = 50_000_000
+
+    @classmethod
+    def of(cls, context: object) -> "Context":
+        """The Context itself; else one from the environment, as for None or a parent graph's own context."""
+        return context if isinstance(context, cls) else cls.from_environment()
+
+    @classmethod
+    def from_environment(cls, **overrides: object) -> "Context":
+        """Settings from the environment, then `overrides`. Raises `SettingsError` on a bad value."""
+        values = {
+            field.name: os.environ[_PREFIX + field.name.upper()]
+            for field in fields(cls)
+            if os.environ.get(_PREFIX + field.name.upper())
+        }
+        try:
+            return _adapter().validate_python(values | overrides)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = _PREFIX + str(first["loc"][0]).upper()
+            raise SettingsError(f"{name}={first['input']}: {first['msg']}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Context]:
+    return TypeAdapter(Context)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where this process keeps its files. From the environment only: a remote caller cannot move it."""
+
+    folder: Path
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """`HUGGINGGPT_HOME`, else the user's data folder of the platform."""
+        return cls(Path(os.environ.get(f"{_PREFIX}HOME") or platformdirs.user_data_dir("hugginggpt")))
+
+    @property
+    def artifacts(self) -> str:
+        """fsspec URL of the artifact store: `HUGGINGGPT_ARTIFACTS`, e.g. `s3://bucket`, else a folder."""
+        return os.environ.get(f"{_PREFIX}ARTIFACTS") or (self.folder / "artifacts").as_posix()
+
+    @property
+    def index(self) -> Path:
+        """Folder of the index: `HUGGINGGPT_INDEX`, else one in the home folder."""
+        return Path(os.environ.get(f"{_PREFIX}INDEX") or self.folder / "index")
+
+    @property
+    def threads(self) -> Path:
+        """SQLite file of the command line's threads."""
+        return self.folder / "threads.sqlite"
+
+    @property
+    def encoder(self) -> str:
+        """Model id of the sentence encoder: `HUGGINGGPT_ENCODER`, else all-MiniLM-L6-v2."""
+        return os.environ.get(f"{_PREFIX}ENCODER") or "sentence-transformers/all-MiniLM-L6-v2"

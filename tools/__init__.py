@@ -1,0 +1,1 @@
+"""How one task is run: the task table, values and files, and the runtimes."""

@@ -1,0 +1,26 @@
+"""What the index knows of a model."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelCard(BaseModel):
+    """The facts of one model, as the Hub states them, and a summary to search by."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(description="Repository on the Hub, `owner/name`; `builtin/…` for packaged models.")
+    task: str = Field(description="The model's pipeline_tag: a row of the task table.")
+    summary: str = Field(description="What it does and for whom, in a sentence or two.")
+    library: str = Field("", description="Library that loads it, e.g. `transformers`.")
+    license: str = Field("", description="SPDX-like id as the Hub writes it, e.g. `apache-2.0`.")
+    languages: tuple[str, ...] = Field((), description="ISO 639-1 codes; empty where it does not matter.")
+    parameters: int | None = Field(None, ge=0, description="Number of weights.")
+    downloads: int | None = Field(None, ge=0, description="Downloads in the last 30 days.")
+    likes: int | None = Field(None, ge=0, description="Likes on the Hub.")
+    revision: str | None = Field(None, description="Commit that the facts were read at.")
+    gated: bool = Field(default=False, description="Whether the weights need an accepted licence.")
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the model comes inside an installed package and not from the Hub."""
+        return self.id.startswith("builtin/")

@@ -1,0 +1,72 @@
+"""A runtime is a way to run models. This is its protocol, and how a shortlist is worked through."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.values import Inputs, Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a runtime can be used now; `reason` says why not and what to do, in one line."""
+
+    ok: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+class Runtime(Protocol):
+    """A way to run models. Adding one is one file and one row of the table in this module."""
+
+    @property
+    def name(self) -> str:
+        """Short and unique: `builtin`, `providers`, `local`."""
+
+    def available(self) -> Availability:
+        """Whether it can be used on this machine, now. Cheap: no model is loaded, no request sent."""
+
+    def can_run(self, card: ModelCard) -> bool:
+        """Whether it could run this model, judged by the card alone."""
+
+    async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
+        """Run one model once.
+
+        `inputs` hold values, never names: a runtime opens no path and no URL that it finds in them.
+        Raises `TransientError` when trying again may help and `PermanentError` when it will not.
+        """
+
+
+class Candidate(BaseModel):
+    """A model, and the runtime that would run it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    card: ModelCard
+    runtime: str
+    score: float = 0.0
+
+
+class RunError(Exception):
+    """A model did not give a result. `kind` is a short word for programs: `timeout`, `no-speech`, …"""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class TransientError(RunError):
+    """The same call may work if it is made again; `retry_after` is in seconds, where the server said so."""
+
+    def __init__(self, kind: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(kind, message)
+        self.retry_after = retry_after
+
+
+class PermanentError(RunError):
+    """This model will not do this; another may."""
