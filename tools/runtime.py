@@ -1,11 +1,13 @@
 """A runtime is a way to run models. This is its protocol, and how a shortlist is worked through."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import Encoder
 from hugginggpt.tools.values import Inputs, Outputs
 
 
@@ -18,6 +20,13 @@ class Availability:
 
     def __bool__(self) -> bool:
         return self.ok
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """What runtimes are handed when they are made. `encoder` loads the process's encoder; it blocks."""
+
+    encoder: Callable[[], Encoder]
 
 
 class Runtime(Protocol):
