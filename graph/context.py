@@ -20,12 +20,12 @@ class SettingsError(ValueError):
 class Context:
     """Settings of one run. Each can be set by an environment variable: `HUGGINGGPT_` and its name."""
 
-    llm: Annotated[
-        str,
-        Field(description="Who plans, chooses and answers: `embedded` needs no language model."),
-    ] = "embedded"
+    max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
+    max_items: Annotated[int, Field(ge=1, le=10_000, description="Most items one `each` task runs over.")] = (
+        64
+    )
     max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
     task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
     max_attempts: Annotated[

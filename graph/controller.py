@@ -1,10 +1,14 @@
 """Who decides: the protocol of a controller, and which one a Context means."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from langchain_core.messages import AnyMessage
 
+from hugginggpt.graph import resources
+from hugginggpt.graph.context import Home
+from hugginggpt.graph.embedded import EmbeddedController
 from hugginggpt.graph.plan import Plan, Task
 from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.values import Artifact, Result
@@ -40,3 +44,8 @@ class Controller(Protocol):
 
     def answer(self, request: str, results: Sequence[Result]) -> AsyncIterator[str]:
         """The answer, in pieces as they come, from this turn's results (none for a direct question)."""
+
+
+def controller_for(home: Home) -> Controller:
+    """The controller of a run. Cheap: nothing is loaded before it is asked something."""
+    return EmbeddedController(partial(resources.encoder, home))

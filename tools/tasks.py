@@ -137,18 +137,20 @@ def _spec(row: str) -> TaskSpec:
 TASKS: dict[str, TaskSpec] = {spec.id: spec for spec in map(_spec, _ROWS.strip().splitlines())}
 
 
-def source_port(spec: TaskSpec, target: Kind, *, each: bool = False) -> str | None:
+def source_port(spec: TaskSpec, target: Kind, *, each: bool = False) -> Kind | None:
     """The output port of `spec` that feeds an input of kind `target`, or None if none can.
 
     With `each`, it is the items of the output that flow. Every output has a text view, so that text
     can always be had; `texts` is fed by lists, else by the text view as its single entry.
     """
-    if each:
+    if not each:
+        if target in spec.outputs:
+            return target
         if target == "texts":
-            target = "text"
-        return next((port for port in spec.outputs if ITEMS.get(port) == target), None)
-    if target in spec.outputs:
-        return target
-    if target == "texts":
-        return next((port for port in spec.outputs if ITEMS.get(port) == "text"), "text")
-    return "text" if target == "text" else None
+            return next((port for port in spec.outputs if ITEMS.get(port) == "text"), "text")
+        return "text" if target == "text" else None
+    wanted = "text" if target == "texts" else target
+    fitting = [port for port in spec.outputs if ITEMS.get(port) == wanted]
+    if not fitting and wanted == "text":
+        fitting = [port for port in spec.outputs if port in ITEMS]  # by their labels
+    return fitting[0] if fitting else None

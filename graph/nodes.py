@@ -1,0 +1,193 @@
+"""The four nodes. They read the state, ask the controller, the index or the dataflow, and write the state."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.config import get_stream_writer
+from langgraph.graph.message import add_messages
+from langgraph.runtime import Runtime
+
+from hugginggpt.graph import resources
+from hugginggpt.graph.arguments import Sources
+from hugginggpt.graph.context import Context, Home
+from hugginggpt.graph.controller import Controller, controller_for
+from hugginggpt.graph.dataflow import Job, run_plan
+from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
+from hugginggpt.graph.shortlist import shortlist, why_none
+from hugginggpt.graph.state import State, add_files, done, failed, turn_results
+from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
+from hugginggpt.tools.media import BadFileError, modality_of
+from hugginggpt.tools.runtime import Candidate, Limits
+from hugginggpt.tools.values import Artifact, Error, Result
+from hugginggpt.tools.views import artifacts_in
+
+Update = dict[str, Any]
+
+
+async def plan(state: State, runtime: Runtime[Context]) -> Update:
+    """Begin a turn; or repair its plan, or make another; and check what the controller came up with."""
+    context, home = Context.of(runtime.context), Home.from_environment()
+    begun: Update = {}
+    try:
+        if state.get("request") != request_message(state).id:
+            begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
+    except (BadRequestError, BadFileError) as error:
+        return _refused(str(error))
+    state = _applied(state, begun)
+    another = bool(failed(state)) and not state["problems"]
+    counted: Update = {"replans": state["replans"] + another}
+    finished = done(state.get("results", []))
+    kept = [task for task in state["plan"].tasks if task.id in finished]
+    controller = controller_for(home)
+    drafted, found = await draft(
+        controller,
+        request_message(state).text,
+        state.get("files", []),
+        history(state),
+        state.get("results", []),
+        state["problems"],
+        context,
+    )
+    if found and state["repairs"] < context.max_repairs:
+        counted["repairs"] = state["repairs"] + 1
+        return {**begun, **counted, "plan": Plan(tasks=[*kept, *drafted.tasks]), "problems": found}
+    sound, dropped = sound_part(
+        drafted, _known(state.get("files", []), state.get("results", [])), context.max_tasks
+    )
+    unplanned = [_unplanned(task, dropped[task.id]) for task in drafted.tasks if task.id in dropped]
+    whole = state["plan"] if another and not sound.tasks else Plan(tasks=[*kept, *sound.tasks])
+    tasks = [task.model_dump(by_alias=True, exclude_defaults=True) for task in whole.tasks]
+    _tell("plan", controller=controller.name, tasks=tasks)
+    return {**begun, **counted, "plan": whole, "problems": [], "results": unplanned}
+
+
+async def draft(
+    controller: Controller,
+    request: str,
+    files: Sequence[Artifact],
+    history: Sequence[AnyMessage],
+    results: Sequence[Result],
+    feedback: Sequence[str],
+    context: Context,
+) -> tuple[Plan, list[str]]:
+    """The controller's new tasks, and what is wrong with them. Stops listening past the task limit."""
+    tasks: list[Task] = []
+    async for task in controller.plan(request, files, history, results, feedback):
+        tasks.append(task)
+        if len(tasks) > context.max_tasks:
+            break
+    drafted = Plan(tasks=tasks)
+    return drafted, problems(drafted, _known(files, results), context.max_tasks)
+
+
+async def select(state: State, runtime: Runtime[Context]) -> Update:
+    """A shortlist for every task that is not done, and the controller's choice from each."""
+    context, home = Context.of(runtime.context), Home.from_environment()
+    finished = done(state.get("results", []))
+    tried = {result["id"]: result for result in state.get("results", [])}
+    todo = [task for task in state["plan"].tasks if task.id not in finished]
+    request = request_message(state).text
+
+    def look_up() -> dict[int, list[Candidate]]:
+        index, runtimes = resources.index(home), resources.runtimes(home)
+        return {t.id: shortlist(t, request, index, runtimes, context.top_k, tried.get(t.id)) for t in todo}
+
+    lists = await asyncio.to_thread(look_up)
+    open_ = {id_: candidates for id_, candidates in lists.items() if candidates}
+    chosen = await controller_for(home).choose(request, state["plan"], open_) if open_ else {}
+    choices = {id_: _chosen_first(chosen.get(id_), candidates) for id_, candidates in lists.items()}
+    for id_, candidates in choices.items():
+        if candidates:
+            first, models = candidates[0], [candidate.card.id for candidate in candidates]
+            _tell("choice", id=id_, model=first.card.id, runtime=first.runtime, shortlist=models)
+    return {"choices": choices, "retries": state["retries"] + bool(failed(state))}
+
+
+async def execute(state: State, runtime: Runtime[Context]) -> Update:
+    """Run what is not done yet."""
+    context, home = Context.of(runtime.context), Home.from_environment()
+    finished = done(state.get("results", []))
+    without = [t for t in state["plan"].tasks if t.id not in finished and not state["choices"].get(t.id)]
+
+    def open_() -> Job:
+        runtimes = resources.runtimes(home)
+        files = {file["name"]: file for file in state.get("files", [])}
+        return Job(
+            sources=Sources(finished, files, resources.store(home)),
+            choices=state["choices"],
+            reasons={task.id: why_none(task, resources.index(home), runtimes) for task in without},
+            runtimes=runtimes,
+            limits=Limits(context.task_timeout, context.max_attempts),
+            places=asyncio.Semaphore(context.max_parallel),
+            max_items=context.max_items,
+        )
+
+    results = await run_plan(state["plan"], await asyncio.to_thread(open_))
+    before = {result["id"]: result for result in state.get("results", [])}
+    return {"results": [_continued(before.get(result["id"]), result) for result in results]}
+
+
+async def synthesize(state: State) -> Update:
+    """The answer, from what this turn gave."""
+    results = turn_results(state)
+    pieces = []
+    async for piece in controller_for(Home.from_environment()).answer(request_message(state).text, results):
+        pieces.append(piece)
+        _tell("answer", text=piece)
+    made = [artifact for result in results for artifact in artifacts_in(result["outputs"])]
+    artifacts = list({artifact["id"]: artifact for artifact in made}.values())
+    return {"messages": [AIMessage("".join(pieces))], "artifacts": artifacts, "request": ""}
+
+
+def _applied(state: State, update: Update) -> State:
+    """The state as LangGraph will have it after `update`."""
+    messages = add_messages(state["messages"], update.get("messages", []))  # type: ignore[arg-type]
+    files = add_files(state.get("files", []), update.get("files", []))
+    return cast("State", {**state, **update, "messages": messages, "files": files})
+
+
+def _refused(line: str) -> Update:
+    return {"messages": [AIMessage(line)], "request": "", "plan": Plan(), "problems": [], "artifacts": []}
+
+
+def _known(files: Sequence[Artifact], results: Sequence[Result]) -> Known:
+    listed = {
+        r["id"]: (r["task"], isinstance(r["outputs"].get("text"), list)) for r in done(results).values()
+    }
+    return Known(files={file["name"]: modality_of(file) for file in files}, results=listed)
+
+
+def _chosen_first(choice: Candidate | None, candidates: list[Candidate]) -> list[Candidate]:
+    """The choice, then the others by rank; by rank alone where the choice is not on the shortlist."""
+    return sorted(candidates, key=lambda candidate: candidate != choice)
+
+
+def _continued(before: Result | None, after: Result) -> Result:
+    """A result with the attempts of an earlier round; where no model was left, the earlier error stays."""
+    if before is None:
+        return after
+    attempts = [*before["attempts"], *after["attempts"]]
+    error = (
+        before["error"] if before["attempts"] and not after["attempts"] and after["error"] else after["error"]
+    )
+    return {**after, "attempts": attempts, "error": error}
+
+
+def _unplanned(task: Task, line: str) -> Result:
+    return Result(
+        id=task.id,
+        task=task.task,
+        status="failed",
+        model=None,
+        runtime=None,
+        seconds=0.0,
+        attempts=[],
+        outputs={},
+        error=Error(kind="invalid-plan", message=line),
+    )
+
+
+def _tell(type_: str, **facts: Any) -> None:  # noqa: ANN401, any JSON
+    get_stream_writer()({"v": 1, "type": type_, **facts})

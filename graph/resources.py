@@ -1,0 +1,33 @@
+"""What the nodes work with, opened once per process: the encoder, the index, the store, the runtimes.
+
+All of these block when they are opened; nodes open them in a thread.
+"""
+
+from functools import cache, partial
+
+from hugginggpt.graph.context import Home
+from hugginggpt.index.search import Index, ensure_index
+from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
+from hugginggpt.tools.encoder import Encoder, load_encoder
+from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
+
+
+def encoder(home: Home) -> Encoder:
+    """The sentence encoder. Raises `EncoderError` when there is none."""
+    return load_encoder(home.encoder, home.folder / "encoder")
+
+
+def index(home: Home) -> Index:
+    """The index; the starter index is built where there is none."""
+    return ensure_index(home.index, encoder(home))
+
+
+def store(home: Home) -> ArtifactStore:
+    """Where artifacts are kept."""
+    return artifact_store(home.artifacts)
+
+
+@cache
+def runtimes(home: Home) -> dict[str, Runtime]:
+    """Every runtime by name, in order of preference."""
+    return load_runtimes(RuntimeSettings(encoder=partial(encoder, home)))

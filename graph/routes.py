@@ -1,0 +1,28 @@
+"""The conditional edges: what comes after what."""
+
+from typing import Literal
+
+from langgraph.graph import END
+from langgraph.runtime import Runtime
+
+from hugginggpt.graph.context import Context
+from hugginggpt.graph.state import State, failed
+
+
+def after_plan(state: State) -> Literal["plan", "select", "synthesize", "__end__"]:
+    """Repair what is faulty; run what has no result yet; answer when nothing is left to run."""
+    if not state["request"]:
+        return END  # the request could not be read, and the answer says so
+    if state["problems"]:
+        return "plan"
+    known = {result["id"] for result in state.get("results", [])}
+    return "select" if any(task.id not in known for task in state["plan"].tasks) else "synthesize"
+
+
+def after_execute(state: State, runtime: Runtime[Context]) -> Literal["select", "plan", "synthesize"]:
+    """Other models for what failed, then another plan, each a limited number of times; else the answer."""
+    context = Context.of(runtime.context)
+    broken = failed(state)
+    if any(result["attempts"] for result in broken) and state["retries"] < context.max_retries:
+        return "select"
+    return "plan" if broken and state["replans"] < context.max_replans else "synthesize"

