@@ -1,0 +1,77 @@
+"""The command line: its parser, and the one line that a person gets when something is wrong."""
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import Never
+
+from hugginggpt.app import ask, doctor, index, plan, tasks
+from hugginggpt.app.inputs import InputError
+from hugginggpt.app.settings import Parser
+
+_COMMANDS = {"ask": ask, "plan": plan, "tasks": tasks, "index": index, "doctor": doctor}
+
+
+def process() -> Never:
+    """The `hugginggpt` program. Ends at once, without waiting for threads that still work on what was stopped."""
+    status = main()
+    os._exit(status)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status: 0 well, 1 not all was done, 2 bad input, 130 stopped by Ctrl-C."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        status = _run(_parser().parse_args(argv))
+        sys.stdout.flush()
+    except SystemExit as end:  # argparse: --help, or a wrong argument that it has told
+        status = end.code if isinstance(end.code, int) else 2
+    except KeyboardInterrupt:
+        status = _told("stopped", 130)
+    except BrokenPipeError:  # whoever read our output has left, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except InputError as error:
+        status = _told(str(error), 2)
+    except Exception as error:  # noqa: BLE001, the last place: a line for people, all of it for a report
+        status = _told(f"unexpected {type(error).__name__}: {error}; details: {_report()}", 1)
+    sys.stderr.flush()
+    return status
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"hugginggpt {version('hugginggpt')}")
+        return 0
+    if args.command is None:
+        return _told(f"say what to do: hugginggpt {'|'.join(_COMMANDS)}; see hugginggpt --help", 2)
+    return _COMMANDS[args.command].run(args)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="hugginggpt",
+        description="Plans a request as a graph of tasks, picks models for them, runs them, and answers.",
+        epilog="Exit status: 0 answered, 1 a task failed, was skipped or has no model, 2 bad input.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in _COMMANDS.values():
+        command.add_parser(subparsers)
+    return parser
+
+
+def _told(message: str, status: int) -> int:
+    print(f"hugginggpt: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _report() -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="hugginggpt-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    return file.name

@@ -1,0 +1,69 @@
+"""The parser of every command, and Context's fields as its flags."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Never, get_type_hints
+
+from hugginggpt.app.inputs import InputError
+
+if TYPE_CHECKING:
+    from hugginggpt.graph.context import Context
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and knows the settings."""
+
+    with_settings = False
+    """Whether the command has a flag for every setting."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # noqa: ANN401
+        """As argparse does it. Settings are added only now, so that `hugginggpt --help` need not load them."""
+        if self.with_settings:
+            _add_settings(self)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> Never:
+        """One line on stderr and exit status 2."""
+        self.exit(2, f"hugginggpt: {message}; see {self.prog} --help\n")
+
+
+def context(args: argparse.Namespace) -> "Context":
+    """The settings of this call: flags before environment. Raises `InputError` on a bad value."""
+    from hugginggpt.graph.context import Context, SettingsError
+
+    given = {field.name: getattr(args, field.name) for field in fields(Context)}
+    try:
+        return Context.from_environment(**{name: value for name, value in given.items() if value is not None})
+    except SettingsError as error:
+        raise InputError(str(error)) from error
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    from pydantic.fields import FieldInfo
+
+    from hugginggpt.graph.context import Context
+
+    group = parser.add_argument_group("settings", "also environment variables: HUGGINGGPT_ and the name")
+    hints = get_type_hints(Context, include_extras=True)
+    for field in fields(Context):
+        about = next(note for note in hints[field.name].__metadata__ if isinstance(note, FieldInfo))
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            metavar=field.name.upper(),
+            type=_checked(hints[field.name]),
+            help=f"{about.description} (default {field.default})".replace("%", "%%"),
+        )
+
+
+def _checked(annotation: object) -> Callable[[str], object]:
+    def value(text: str) -> object:
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            checked: object = TypeAdapter(annotation).validate_python(text)
+        except ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{text}: {error.errors()[0]['msg']}") from error
+        return checked
+
+    return value
