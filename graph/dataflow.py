@@ -29,14 +29,17 @@ _log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_Function = Callable[_P, Coroutine[Any, Any, _T]]
+
 _WAS = {"failed": "failed", "skipped": "was skipped"}
 
 
-def checkpointed(
-    name: str,
-) -> Callable[[Callable[_P, Coroutine[Any, Any, _T]]], Callable[_P, Awaitable[_T]]]:
-    """LangGraph's `@task` with the types that an asynchronous function has under it."""
-    return cast("Any", langgraph_task(name=name))
+def checkpointed(name: str) -> Callable[[_Function[_P, _T]], Callable[_P, Awaitable[_T]]]:
+    """LangGraph's `@task`, typed as what it makes of an asynchronous function."""
+    decorate: Callable[[_Function[_P, _T]], Callable[_P, Awaitable[_T]]] = cast(
+        "Any", langgraph_task(name=name)
+    )
+    return decorate
 
 
 @dataclass(frozen=True)

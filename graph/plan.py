@@ -11,7 +11,6 @@ On the wire:
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -95,7 +94,7 @@ def feeding_port(spec: TaskSpec, ref: From, target: Kind, *, listed: bool) -> Ki
         return source_port(spec, target, each=inside)
     if ref.output not in (*spec.outputs, "text") or (inside and ref.output not in ITEMS):
         return None
-    output = cast("Kind", ref.output)
+    output = ref.output
     kind = ITEMS[output] if inside else output
     return output if kind == target or target in {"text", "texts"} else None
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from langgraph.graph import END
 from langgraph.runtime import Runtime
 
 from hugginggpt.graph.context import Context
@@ -12,7 +11,7 @@ from hugginggpt.graph.state import State, failed
 def after_plan(state: State) -> Literal["plan", "select", "synthesize", "__end__"]:
     """Repair what is faulty; run what has no result yet; answer when nothing is left to run."""
     if not state["request"]:
-        return END  # the request could not be read, and the answer says so
+        return "__end__"  # the request could not be read, and the answer says so
     if state["problems"]:
         return "plan"
     known = {result["id"] for result in state.get("results", [])}

@@ -17,7 +17,7 @@ _END = object()
 class CompiledGraph(CompiledStateGraph[State, Context, Input, Output]):
     """A compiled graph that runs the same under `invoke` and `stream` as under `ainvoke` and `astream`."""
 
-    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override] # noqa: ANN401
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401
         """`astream` on an event loop in a thread of its own; `invoke` is built on it.
 
         Raises `TypeError` for a checkpointer without asynchronous methods.
@@ -30,8 +30,8 @@ class CompiledGraph(CompiledStateGraph[State, Context, Input, Output]):
                     chunks.put(chunk)
             except NotImplementedError as error:
                 raise TypeError(
-                    "the checkpointer has no asynchronous methods, which this graph needs, also under invoke() "
-                    "and stream(): use AsyncSqliteSaver, AsyncPostgresSaver or InMemorySaver"
+                    "the checkpointer has no asynchronous methods, and this graph needs them under invoke() "
+                    "and stream() too: use AsyncSqliteSaver, AsyncPostgresSaver or InMemorySaver"
                 ) from error
             finally:
                 chunks.put(_END)

@@ -101,8 +101,7 @@ async def _content(block: Mapping[str, Any], limits: Limits) -> tuple[bytes, str
 
 
 def _renamed(files: list[Artifact], taken: set[str]) -> list[Artifact]:
-    """The files under names that are not taken: `image.png`, `image-2.png`, …"""
-    renamed = []
+    """The files, renamed where their names are taken: `image.png`, `image-2.png`, …"""
     for file in files:
         stem, dot, extension = file["name"].rpartition(".")
         name, number = file["name"], 1
@@ -110,5 +109,5 @@ def _renamed(files: list[Artifact], taken: set[str]) -> list[Artifact]:
             number += 1
             name = f"{stem}-{number}{dot}{extension}" if dot else f"{extension}-{number}"
         taken.add(name)
-        renamed.append({**file, "name": name})
-    return renamed
+        file["name"] = name
+    return files
