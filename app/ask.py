@@ -7,9 +7,10 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hugginggpt.app import inputs, threads
+from hugginggpt.app.plan import wire
 from hugginggpt.app.settings import Parser, context
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Ask:
     @property
     def mark(self) -> str:
         """The same for the same request with the same files: by it an unfinished turn is known again."""
-        return hashlib.sha256("\0".join([self.request, *(file["id"] for file in self.files)]).encode()).hexdigest()
+        return hashlib.sha256(
+            "\0".join([self.request, *(file["id"] for file in self.files)]).encode()
+        ).hexdigest()
 
     @property
     def config(self) -> "RunnableConfig":
@@ -74,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, thread: str) -> int:
     from hugginggpt.graph.context import Home
 
-    request = inputs.read_request(args.request)
-    inputs.check_writable(args.out)
     settings, home = context(args), Home.from_environment()
-    with threads.held(home.folder / "threads", thread):
+    request = inputs.read_request(args.request, settings.max_request_chars)
+    inputs.check_writable(args.out)
+    with threads.held(home, thread):
         ask = Ask(request, inputs.attach(args.file, settings, home), thread, args.out, settings, home)
         state = _answered(ask, quiet=args.json)
         artifacts = _exported(ask, state)
@@ -102,7 +105,7 @@ async def _turn(ask: Ask, progress: "Progress") -> "State":
         turn = await _input(graph, ask, progress)
         async for event in graph.astream(turn, ask.config, context=ask.context, stream_mode="custom"):
             progress.take(event)
-        state: State = (await graph.aget_state(ask.config)).values
+        state = cast("State", (await graph.aget_state(ask.config)).values)
         progress.settle(state.get("results", []))
         return state
 
@@ -114,8 +117,8 @@ async def _input(graph: "CompiledStateGraph[Any, Any, Any, Any]", ask: Ask, prog
     before = await graph.aget_state(ask.config)
     if before.next and (before.metadata or {}).get("ask") == ask.mark:
         progress.notice(f"thread {ask.thread}: going on where it was stopped")
-        if plan := before.values.get("plan"):
-            progress.plan(wire(plan)["tasks"])
+        if {"select", "execute", "synthesize"} & set(before.next):
+            progress.plan(wire(before.values["plan"])["tasks"])
         return None
     if before.next:
         progress.notice(f"thread {ask.thread}: its last request was not finished and is abandoned")
@@ -130,7 +133,9 @@ def _exported(ask: Ask, state: "State") -> list[dict[str, Any]]:
     try:
         return [{**a, "path": str(store.export(a, ask.out))} for a in state.get("artifacts", [])]
     except OSError as error:
-        raise inputs.InputError(f"{ask.out}: {error.strerror or error}; name another folder with --out") from error
+        raise inputs.InputError(
+            f"{ask.out}: {error.strerror or error}; name another folder with --out"
+        ) from error
 
 
 def _print(state: "State", artifacts: list[dict[str, Any]]) -> None:
@@ -154,8 +159,15 @@ def _print_json(state: "State", artifacts: list[dict[str, Any]]) -> None:
 
 
 def _all_done(state: "State") -> bool:
-    done = {result["id"] for result in state.get("results", []) if result["status"] == "done"}
-    return not state.get("problems") and all(task.id in done for task in state["plan"].tasks)
+    """Whether every task of the last plan is, and no task had to be left out of a plan.
+
+    What an earlier plan of this turn failed at and the last one replaced does not count.
+    """
+    from hugginggpt.graph.state import done, turn_results
+
+    finished = done(state.get("results", []))
+    errors = [result["error"]["kind"] for result in turn_results(state) if result["error"]]
+    return "invalid-plan" not in errors and all(task.id in finished for task in state["plan"].tasks)
 
 
 def _again(args: argparse.Namespace, thread: str) -> str:
@@ -163,4 +175,4 @@ def _again(args: argparse.Namespace, thread: str) -> str:
     out = ["--out", str(args.out)] if args.out != _OUT else []
     command = shlex.join(["hugginggpt", "ask", "--thread", thread, *files, *out])
     short = len(args.request) <= 200 and "\n" not in args.request and args.request != "-"
-    return f"{command} {shlex.quote(args.request) if short else '"the same request"'}"
+    return " ".join([command, shlex.quote(args.request) if short else '"the same request"'])

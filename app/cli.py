@@ -1,22 +1,26 @@
 """The command line: its parser, and the one line that a person gets when something is wrong."""
 
 import argparse
+import logging
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Never
 
 from hugginggpt.app import ask, doctor, index, plan, tasks
 from hugginggpt.app.inputs import InputError
 from hugginggpt.app.settings import Parser
 
+_log = logging.getLogger(__name__)
+
 _COMMANDS = {"ask": ask, "plan": plan, "tasks": tasks, "index": index, "doctor": doctor}
 
 
 def process() -> Never:
-    """The `hugginggpt` program. Ends at once, without waiting for threads that still work on what was stopped."""
+    """The `hugginggpt` program. Does not wait for threads that still work on what was stopped."""
+    if sys.argv[1:] and sys.argv[1] in _COMMANDS:
+        _log_to_file()
     status = main()
     os._exit(status)
 
@@ -36,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = 1
     except InputError as error:
         status = _told(str(error), 2)
-    except Exception as error:  # noqa: BLE001, the last place: a line for people, all of it for a report
-        status = _told(f"unexpected {type(error).__name__}: {error}; details: {_report()}", 1)
+    except Exception as error:  # noqa: BLE001, the last place: it is logged, and a person gets a line
+        _log.exception("unexpected error")
+        status = _told(
+            f"unexpected {type(error).__name__}: {error} (log.txt in the home folder has all of it)", 1
+        )
     sys.stderr.flush()
     return status
 
@@ -71,7 +78,18 @@ def _told(message: str, status: int) -> int:
     return status
 
 
-def _report() -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="hugginggpt-", suffix=".log", delete=False) as file:
-        traceback.print_exc(file=file)
-    return file.name
+def _log_to_file() -> None:
+    """Keeps what is logged, warnings too, off the terminal: in `log.txt` of the home folder, 2 MB in all."""
+    from logging.handlers import RotatingFileHandler
+
+    from hugginggpt.graph.context import Home
+
+    folder = Home.from_environment().folder
+    with suppress(OSError):  # the command itself says that it cannot write there
+        folder.mkdir(parents=True, exist_ok=True)
+    file = RotatingFileHandler(
+        folder / "log.txt", maxBytes=1_000_000, backupCount=1, encoding="utf-8", delay=True
+    )
+    logging.basicConfig(handlers=[file], format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.captureWarnings(capture=True)
+    logging.raiseExceptions = False

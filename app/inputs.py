@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from hugginggpt.graph.context import Context, Home
     from hugginggpt.tools.values import Artifact
 
-MAX_REQUEST = 100_000
-"""Characters a request may have: some 25,000 tokens, what language models of 32k context still take."""
-
 
 class InputError(ValueError):
     """What was handed in cannot be used; the message is one line for people."""
@@ -22,29 +19,32 @@ class InputError(ValueError):
 
 def add_arguments(parser: argparse.ArgumentParser, *, request: str | None = None) -> None:
     """REQUEST (not demanded where `request` is "?") and `--file`."""
-    parser.add_argument("request", metavar="REQUEST", nargs=request, help="what you want; - reads it from stdin")
+    parser.add_argument(
+        "request", metavar="REQUEST", nargs=request, help="what you want; - reads it from stdin"
+    )
     parser.add_argument(
         "--file", metavar="PATH", type=Path, action="append", default=[], help="a file to attach; repeatable"
     )
 
 
-def read_request(text: str) -> str:
+def read_request(text: str, longest: int) -> str:
     """The request, from stdin where `text` is `-`. Raises `InputError` as `checked_request` does."""
     if text != "-":
-        return checked_request(text)
-    data = sys.stdin.buffer.read(4 * MAX_REQUEST + 4)  # a character has at most four bytes
-    return checked_request(data.decode(errors="surrogateescape"))
+        return checked_request(text, longest)
+    data = sys.stdin.buffer.read(4 * longest + 4)  # a character has at most four bytes
+    return checked_request(data.decode(errors="surrogateescape"), longest)
 
 
-def checked_request(text: str) -> str:
+def checked_request(text: str, longest: int) -> str:
     """The request without space around it. Raises `InputError` if it is empty, too long or no text."""
     text = text.strip()
     if not text:
-        raise InputError('the request is empty; say what you want: hugginggpt ask "Read this" --file scan.png')
-    if len(text) > MAX_REQUEST:
         raise InputError(
-            f"the request is longer than {MAX_REQUEST:,} characters; put the text in a file and attach it "
-            "with --file"
+            'the request is empty; say what you want: hugginggpt ask "Read this" --file scan.png'
+        )
+    if len(text) > longest:
+        raise InputError(
+            f"the request is longer than {longest:,} characters; attach long text as a file, with --file"
         )
     try:
         text.encode()
@@ -59,7 +59,7 @@ def attach(paths: Sequence[Path], settings: "Context", home: "Home") -> "list[Ar
     from hugginggpt.tools.media import BadFileError, Limits
 
     store = artifact_store(home.artifacts)
-    limits = Limits(max_file_bytes=settings.max_file_bytes, max_pixels=settings.max_pixels)
+    limits = Limits(max_bytes=settings.max_file_bytes, max_pixels=settings.max_pixels)
     files: dict[str, Artifact] = {}
     try:
         for path in paths:
@@ -79,9 +79,11 @@ def _unused(name: str, used: Collection[str]) -> str:
 
 def check_writable(folder: Path) -> None:
     """Raises `InputError` if no file could be put there. Makes nothing: the folder may not be needed."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise InputError(f"{folder}: cannot write files there ({error.strerror}); name another with --out") from error
+        raise InputError(
+            f"{folder}: cannot write files there ({error.strerror}); name another with --out"
+        ) from error

@@ -12,7 +12,7 @@ from hugginggpt.app import inputs
 from hugginggpt.app.settings import Parser, context
 
 if TYPE_CHECKING:
-    from hugginggpt.graph.context import Context
+    from hugginggpt.graph.context import Context, Home
     from hugginggpt.graph.controller import Controller
     from hugginggpt.graph.plan import Plan
     from hugginggpt.tools.values import Artifact
@@ -25,7 +25,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.with_settings = True
     inputs.add_arguments(parser, request="?")
-    parser.add_argument("--json", action="store_true", help="print one JSON object: plan, problems, controller")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object: plan, problems, controller"
+    )
     parser.add_argument(
         "--batch",
         metavar="JSONL",
@@ -44,38 +46,44 @@ def run(args: argparse.Namespace) -> int:
         raise inputs.InputError("give either a REQUEST or --batch; see hugginggpt plan --help")
     settings, home = context(args), Home.from_environment()
     if args.batch:
-        return loop.run(_plan_lines(_lines(args.batch), settings))
-    request = inputs.read_request(args.request)
+        return loop.run(_plan_lines(_lines(args.batch), settings, home))
+    request = inputs.read_request(args.request, settings.max_request_chars)
     files = inputs.attach(args.file, settings, home)
-    return loop.run(_plan_one(request, files, settings, as_json=args.json))
+    return loop.run(_plan_one(request, files, settings, home, as_json=args.json))
 
 
-async def _plan_one(request: str, files: "list[Artifact]", settings: "Context", *, as_json: bool) -> int:
+async def _plan_one(
+    request: str, files: "list[Artifact]", settings: "Context", home: "Home", *, as_json: bool
+) -> int:
     from hugginggpt.graph.controller import controller_for
 
-    controller = controller_for(settings)
+    controller = controller_for(home)
     plan, problems = await _draft(controller, request, files, settings)
     if as_json:
-        print(json.dumps({"plan": _wire(plan), "problems": problems, "controller": controller.name}, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"plan": wire(plan), "problems": problems, "controller": controller.name}, ensure_ascii=False
+            )
+        )
     else:
         _show(plan, problems)
     return 1 if problems else 0
 
 
-async def _plan_lines(lines: Iterable[tuple[int, str]], settings: "Context") -> int:
+async def _plan_lines(lines: Iterable[tuple[int, str]], settings: "Context", home: "Home") -> int:
     from hugginggpt.graph.controller import controller_for
 
-    controller = controller_for(settings)
+    controller = controller_for(home)
     status = 0
     for number, line in lines:
         try:
-            id_, request, names = _parsed(line)
+            id_, request, names = _parsed(line, settings.max_request_chars)
         except inputs.InputError as error:
             print(f"hugginggpt: line {number}: {error}", file=sys.stderr)
             status = 2
             continue
         plan, problems = await _draft(controller, request, [_named(name) for name in names], settings)
-        print(json.dumps({"id": id_, "plan": _wire(plan)}, ensure_ascii=False), flush=True)
+        print(json.dumps({"id": id_, "plan": wire(plan)}, ensure_ascii=False), flush=True)
         status = max(status, 1 if problems else 0)
     return status
 
@@ -97,7 +105,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _parsed(line: str) -> tuple[Any, str, list[str]]:
+def _parsed(line: str, longest: int) -> tuple[Any, str, list[str]]:
     """The id, request and file names of a line. Raises `InputError`."""
     try:
         match json.loads(line):
@@ -109,7 +117,7 @@ def _parsed(line: str) -> tuple[Any, str, list[str]]:
         raise inputs.InputError(f"not JSON: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise inputs.InputError('"files" is not a list of names')
-    return id_, inputs.checked_request(request), names
+    return id_, inputs.checked_request(request, longest), names
 
 
 def _named(name: str) -> "Artifact":
@@ -126,10 +134,11 @@ def _show(plan: "Plan", problems: list[str]) -> None:
     from hugginggpt.app.progress import Row, plan_tree
 
     console = Console(highlight=False, markup=False)
-    console.print(plan_tree([Row.of(task) for task in _wire(plan)["tasks"]]))
+    console.print(plan_tree([Row.of(task) for task in wire(plan)["tasks"]]))
     for problem in problems:
         console.print(f"problem: {problem}", style="red")
 
 
-def _wire(plan: "Plan") -> dict[str, Any]:
+def wire(plan: "Plan") -> dict[str, Any]:
+    """The plan as JSON, fields that say nothing left out."""
     return {"tasks": [task.model_dump(by_alias=True, exclude_defaults=True) for task in plan.tasks]}

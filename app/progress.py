@@ -43,7 +43,9 @@ class Row:
     def of(cls, task: Mapping[str, Any]) -> "Row":
         """From a task on the wire."""
         values = [
-            v for argument in task.get("args", {}).values() for v in (argument if isinstance(argument, list) else [argument])
+            v
+            for argument in task.get("args", {}).values()
+            for v in (argument if isinstance(argument, list) else [argument])
         ]
         sources = [v["from"] for v in values if isinstance(v, dict) and "from" in v]
         args = ", ".join(f"{port}: {_short(argument)}" for port, argument in task.get("args", {}).items())
@@ -63,7 +65,7 @@ class Row:
         """`builtin/rapidocr on builtin, 1.2 s: what went wrong`."""
         seconds = time.monotonic() - self.started if self.status == "running" else self.seconds
         model = f"{self.model} on {self.runtime}" if self.model and self.runtime else self.model
-        timed = f"{seconds:.1f} s" if self.status in {"running", "done", "failed"} else ""
+        timed = f"{seconds:.1f} s" if self.status in {"done", "failed"} or seconds >= 0.1 else ""
         facts = ", ".join(part for part in (model, timed) if part)
         return plain(": ".join(part for part in (facts, self.error) if part)).replace("\n", " ")
 
@@ -76,13 +78,17 @@ def _short(argument: object) -> str:
         case {"file": name}:
             return plain(str(name))
         case {"from": source, **rest}:
-            return f"#{source}" + (f".{rest['output']}" if rest.get("output") else "") + (" each" * bool(rest.get("each")))
+            return (
+                f"#{source}"
+                + (f".{rest['output']}" if rest.get("output") else "")
+                + (" each" * bool(rest.get("each")))
+            )
     text = " ".join(plain(str(argument)).split())
     return f'"{text[:39]}…"' if len(text) > 40 else f'"{text}"'
 
 
 def plan_tree(rows: Sequence[Row]) -> RenderableType:
-    """The plan as a tree: every task under the last task that it needs; `#id` in its arguments names the others."""
+    """The plan as a tree: every task under the last that it needs; `#id` in its arguments names all."""
     if not rows:
         return Text("No model is needed.", style="dim")
     root = Tree("", hide_root=True)
@@ -163,7 +169,9 @@ class Progress:
                 row.take(event)
                 self._line(" ".join(filter(None, (f"#{row.id} {row.task}", row.status, row.facts))))
             case {"type": "attempt", "id": id_, "error": str(error)} if id_ in self.rows:
-                self._line(f"#{id_} {self.rows[id_].task} attempt with {event['model']} failed: {plain(error)}")
+                self._line(
+                    f"#{id_} {self.rows[id_].task} attempt with {event['model']} failed: {plain(error)}"
+                )
 
     def _line(self, text: str) -> None:
         if not self._terminal and not self._quiet:

@@ -1,7 +1,7 @@
 """The parser of every command, and Context's fields as its flags."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Never, get_type_hints
 
@@ -17,8 +17,8 @@ class Parser(argparse.ArgumentParser):
     with_settings = False
     """Whether the command has a flag for every setting."""
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # noqa: ANN401
-        """As argparse does it. Settings are added only now, so that `hugginggpt --help` need not load them."""
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401, as argparse
+        """As argparse does it. Settings are added only now: `hugginggpt --help` need not load them."""
         if self.with_settings:
             _add_settings(self)
         return super().parse_known_args(args, namespace)
@@ -56,7 +56,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _checked(annotation: object) -> Callable[[str], object]:
+def _checked(annotation: Any) -> Callable[[str], object]:  # noqa: ANN401, a type
     def value(text: str) -> object:
         from pydantic import TypeAdapter, ValidationError
 

@@ -13,11 +13,45 @@ from hugginggpt.app.inputs import InputError
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+    from hugginggpt.graph.context import Home
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WORDS = (
-    "acorn amber birch brook cedar cloud clover coral crane dune ember fern finch flint grove hazel heron iris "
-    "ivory lark linen maple meadow moss otter pearl pine plum quill reed robin sage slate sparrow tulip willow"
-).split()
+_WORDS = [
+    "acorn",
+    "amber",
+    "birch",
+    "brook",
+    "cedar",
+    "cloud",
+    "clover",
+    "coral",
+    "crane",
+    "dune",
+    "ember",
+    "fern",
+    "finch",
+    "flint",
+    "grove",
+    "heron",
+    "iris",
+    "ivory",
+    "lark",
+    "linen",
+    "maple",
+    "meadow",
+    "moss",
+    "otter",
+    "pearl",
+    "pine",
+    "plum",
+    "quill",
+    "reed",
+    "robin",
+    "sage",
+    "slate",
+    "tulip",
+    "willow",
+]
 
 
 def thread_name(given: str | None) -> str:
@@ -26,23 +60,28 @@ def thread_name(given: str | None) -> str:
         return f"{secrets.choice(_WORDS)}-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(given):
         raise InputError(
-            f"--thread {given!r}: use 1 to 64 letters, digits, dots, dashes and underscores, the first no sign"
+            f"--thread {given!r}: use 1 to 64 letters, digits, dots, dashes and underscores, no sign first"
         )
     return given
 
 
 @contextmanager
-def held(folder: Path, name: str) -> Iterator[None]:
-    """Holds the thread for this process. Raises `InputError` if another has it, `OSError` if none can be held."""
+def held(home: "Home", name: str) -> Iterator[None]:
+    """Holds the thread for this process. Raises `InputError` if another has it, or where none can be held."""
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = home.folder / "threads"
     lock = FileLock(folder / f"{name}.lock", timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise InputError(
             f"thread {name} is busy in another process; wait for it or name another with --thread"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{home.folder}: cannot be used ({error.strerror}); set HUGGINGGPT_HOME to a folder you can write"
         ) from error
     try:
         yield

@@ -1,0 +1,105 @@
+"""`hugginggpt doctor`: what is here, what is missing, and what to do about it."""
+
+import argparse
+import json
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
+
+from hugginggpt.app.inputs import InputError, check_writable
+from hugginggpt.app.settings import Parser
+
+if TYPE_CHECKING:
+    from hugginggpt.graph.context import Home
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do; empty where all is well."""
+
+    about: str
+    found: str
+    advice: str = ""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Adds the command."""
+    about = "What is installed and available, and what to install or set to get more."
+    parser = subparsers.add_parser("doctor", help="look at the installation", description=about)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what was found. The exit status is 0: what is missing may not be needed."""
+    from hugginggpt.graph.context import Home
+
+    found = _findings(Home.from_environment())
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+        return 0
+    for finding in found:
+        print(f"{'!' if finding.advice else ' '} {finding.about:<12} {finding.found}")
+        if finding.advice:
+            print(f"  {'':<12} → {finding.advice}")
+    return 0
+
+
+def _findings(home: "Home") -> Iterator[Finding]:
+    yield Finding("hugginggpt", version("hugginggpt"))
+    yield Finding("python", f"{platform.python_version()} at {sys.executable}")
+    yield from _packages()
+    yield _home(home)
+    yield _encoder(home)
+    yield _index(home)
+    yield from _runtimes(home)
+    yield _controller(home)
+
+
+def _packages() -> Iterator[Finding]:
+    """The packages of an installation and of each extra, without those for tests."""
+    by_extra: dict[str, list[str]] = {"": [], "offline": [], "serve": []}
+    for requirement in requires("hugginggpt") or []:
+        extra = (re.search(r"extra == ['\"](\w+)['\"]", requirement) or ["", ""])[1]
+        if extra in by_extra and (name := re.match(r"[\w.-]+", requirement)):
+            by_extra[extra].append(name[0])
+    for extra, names in by_extra.items():
+        versions = {name: _version(name) for name in names}
+        missing = [name for name, found in versions.items() if not found]
+        found = ", ".join(f"{name} {found}" for name, found in versions.items() if found) or "none"
+        advice = f"{', '.join(missing)} missing: pip install 'hugginggpt[{extra}]'" if missing else ""
+        yield Finding(extra or "packages", found, advice)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _home(home: "Home") -> Finding:
+    try:
+        check_writable(home.folder)
+    except InputError:
+        return Finding(
+            "home", str(home.folder), "cannot be written: set HUGGINGGPT_HOME to a folder of yours"
+        )
+    return Finding("home", str(home.folder))
+
+
+def _runtimes(home: "Home") -> Iterator[Finding]:
+    from hugginggpt.graph import resources
+
+    for runtime in resources.runtimes(home).values():
+        state = runtime.available()
+        yield Finding("runtime", f"{runtime.name}: {'available' if state else 'not available'}", state.reason)
+
+
+def _controller(home: "Home") -> Finding:
+    from hugginggpt.graph.controller import controller_for
+
+    return Finding("controller", f"{controller_for(home).name}: available")

@@ -1,0 +1,63 @@
+"""`hugginggpt tasks`: the task table, and what can do each task on this machine."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from hugginggpt.app.settings import Parser
+
+if TYPE_CHECKING:
+    from hugginggpt.graph.context import Home
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
+    """Adds the command."""
+    about = "The task table: what can be planned, and which models can do it here now."
+    parser = subparsers.add_parser("tasks", help="list the tasks and what can do them", description=about)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table."""
+    from hugginggpt.graph.context import Home
+
+    rows = _rows(Home.from_environment())
+    if args.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for row in rows:
+        print(f"{row['signature']}\n    {row['description']}\n    {_who(row['models'])}")
+    able = sum(bool(row["models"]) for row in rows)
+    print(f"\n{able} of {len(rows)} tasks can be done here now; hugginggpt doctor says how to get more.")
+    return 0
+
+
+def _rows(home: "Home") -> list[dict[str, Any]]:
+    from hugginggpt.graph import resources
+    from hugginggpt.index.catalog import starter_cards
+    from hugginggpt.tools.tasks import TASKS
+
+    usable = [runtime for runtime in resources.runtimes(home).values() if runtime.available()]
+    cards = starter_cards()
+    return [
+        {
+            "task": spec.id,
+            "signature": spec.signature,
+            "description": spec.description,
+            "models": [
+                {"model": card.id, "runtime": runtime.name}
+                for card in cards
+                if card.task == spec.id
+                for runtime in usable
+                if runtime.can_run(card)
+            ],
+        }
+        for spec in TASKS.values()
+    ]
+
+
+def _who(models: list[dict[str, str]]) -> str:
+    if not models:
+        return "no model can do it here now"
+    more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+    return "by " + ", ".join(f"{m['model']} on {m['runtime']}" for m in models[:3]) + more
