@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from langchain_core.messages import AnyMessage
 
 from hugginggpt.graph.matching import Closeness, Matcher
-from hugginggpt.graph.plan import Plan, Task
+from hugginggpt.graph.plan import From, Plan, Task
 from hugginggpt.graph.report import report
-from hugginggpt.graph.wiring import CREATORS, Desk, Source, detour, main_port, things_of
-from hugginggpt.graph.wording import Clause, Reading, coordinated, read
+from hugginggpt.graph.wiring import CREATORS, Desk, Source, Thing, detour, main_port
+from hugginggpt.graph.clauses import Clause
+from hugginggpt.graph.wording import Reading, coordinated, read
 from hugginggpt.tools.encoder import Encoder
 from hugginggpt.tools.media import modality_of
 from hugginggpt.tools.runtime import Candidate
@@ -65,16 +66,25 @@ class EmbeddedController:
         """The tasks of a request, and those of its parts that no task was found for. Blocks."""
         kinds: dict[str, Kind] = {file["name"]: modality_of(file) for file in files}
         reading = read(request, list(kinds))
-        by_kind: dict[Kind, list[str]] = {}
-        for name, kind in kinds.items():
-            by_kind.setdefault(kind, []).append(name)
-        done = [(r["id"], r["task"], any(isinstance(v, list) for v in [r["outputs"].get("text")]))
-                for r in results if r["status"] == "done"]  # fmt: skip
         next_id = 1 + max((result["id"] for result in results), default=-1)
-        desk = Desk(next_id, by_kind, kinds, reading.content, things_of(done))
+        desk = Desk(next_id, kinds, reading.content, _things(results))
         banned = {result["task"] for result in results if result["status"] == "failed"}
         missed = _Draft(desk, self._matcher, reading, banned).run()
         return desk.tasks, missed
+
+
+def _things(results: Sequence[Result]) -> list[Thing]:
+    """Finished results as things to read."""
+    return [
+        Thing(
+            (From(**{"from": result["id"]}),),
+            TASKS[result["task"]].outputs[0],
+            result["task"],
+            listed=isinstance(result["outputs"].get("text"), list),
+        )
+        for result in results
+        if result["status"] == "done" and result["task"] in TASKS
+    ]
 
 
 class _Draft:
@@ -82,21 +92,23 @@ class _Draft:
 
     def __init__(self, desk: Desk, matcher: Matcher, reading: Reading, banned: set[str]) -> None:
         self.desk, self.matcher, self.reading, self.banned = desk, matcher, reading, banned
-        self.nouns = {name: _NOUNS.get(kind, "the file") for name, kind in desk.kinds.items()}
+        self.nouns = {name: _NOUNS.get(kind, "the file") for name, kind in desk.files.items()}
 
     def run(self) -> list[str]:
         """Fills the desk; returns the clauses that were not understood, as written."""
         spans = [part for clause in self.reading.clauses for part in _spans(clause)]
         texts = list(dict.fromkeys(span.english(self.nouns) for span in spans))
         self.close = dict(zip(texts, self.matcher.closeness(texts), strict=True))
+        steps = [step for clause in self.reading.clauses for step in self.steps(clause)]
+        told = [step for step in steps if step.mood == "telling"]
+        asked = [step for step in steps if step.mood != "telling"]
         missed = []
-        for clause in self.reading.clauses:
-            for step in self.steps(clause):
-                best = self.best(step)
-                if best is None:
-                    missed.append(step.written)
-                else:
-                    self.add(step, *best)
+        for step in asked or told:
+            best = self.best(step)
+            if best is None:
+                missed.append(step.written)
+            elif not self.desk.repeats(*best):
+                self.add(step, *best)
         return missed
 
     def steps(self, clause: Clause) -> list[Clause]:
@@ -130,7 +142,7 @@ class _Draft:
 
     def none(self, clause: Clause, close: Closeness) -> float:
         """How close the clause is to needing no task. A question about what is at hand may be asked."""
-        at_hand = self.desk.kinds or self.desk.content or self.desk.made or self.desk.earlier
+        at_hand = self.desk.files or self.desk.content or self.desk.made or self.desk.earlier
         kinds = dict(close.none)
         if at_hand:
             kinds = {
@@ -153,14 +165,15 @@ class _Draft:
 
     def add(self, clause: Clause, spec: TaskSpec, source: Source) -> None:
         """The step's tasks, and what the clause asks of its result besides: another language, a voice."""
-        languages = clause.languages
-        several = {"target_language": languages} if spec.id == "translation" and len(languages) > 1 else {}
-        self.desk.add(spec, clause, source, several)
-        gives = spec.outputs[0]
+        languages, gives = clause.languages, spec.outputs[0]
+        if languages and spec.id == "text-to-speech" and source.things:
+            self.desk.add(TASKS["translation"], clause, source)
+            source = Source((self.desk.made[-1],))
+        self.desk.add(spec, clause, source, languages if spec.id == "translation" else ())
         if languages and gives == "text" and spec.id not in {"translation", "text-generation"}:
-            self.desk.add(TASKS["translation"], clause, Source((self.desk.made[-1],)), {})
-        if _ALOUD & set(clause.words) and gives not in MEDIA:
-            self.desk.add(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)), {})
+            self.desk.add(TASKS["translation"], clause, Source((self.desk.made[-1],)), languages)
+        if clause.says("aloud") and gives not in MEDIA:
+            self.desk.add(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)))
 
 
 def _spans(clause: Clause) -> Iterator[Clause]:

@@ -1,0 +1,193 @@
+"""One step of a request: its tokens, and what they name."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from hugginggpt.graph.vocabulary import forms, words
+
+# Kinds of control maps, with the words that mean them (the ControlNet paper's conditions, arXiv 2302.05543).
+_CONTROLS = {
+    "canny": "canny edge edges outline outlines contours",
+    "hed": "hed soft-edge scribble soft",
+    "openpose": "openpose pose poses skeleton posture stance",
+    "mlsd": "mlsd wireframe straight-line",
+    "normal": "normal normals normal-map",
+    "depth": "depth",
+    "seg": "seg segmentation",
+}
+_CONTROL = {word: name for name, listed in _CONTROLS.items() for word in listed.split()}
+
+Mood = Literal["order", "question", "telling", "noun"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word as written, and in English, lower case; or a quote, a file, or a punctuation mark."""
+
+    written: str
+    english: str
+    kind: Literal["word", "quote", "file", "mark"] = "word"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One step of a request. `asked` where its sentence ends in a question mark."""
+
+    tokens: tuple[Token, ...]
+    asked: bool = False
+
+    @cached_property
+    def words(self) -> list[str]:
+        """English words, without quotes and files."""
+        return [word for token in self.tokens if token.kind == "word" for word in token.english.split()]
+
+    @property
+    def written(self) -> str:
+        """As the user wrote it."""
+        text = re.sub(r" ([,.;:!?)%])", r"\1", " ".join(token.written for token in self.tokens)).strip(" ,;:")
+        return text + "?" if self.asked and not text.endswith("?") else text
+
+    @property
+    def quotes(self) -> list[str]:
+        """Texts given in the clause, without their marks."""
+        return [token.written for token in self.tokens if token.kind == "quote"]
+
+    @property
+    def files(self) -> list[str]:
+        """Names of attached files that the clause mentions."""
+        return list(dict.fromkeys(token.written for token in self.tokens if token.kind == "file"))
+
+    @cached_property
+    def mood(self) -> Mood:
+        """Whether the clause orders, asks, tells something, or is only a noun: "a caption for it"."""
+        return _mood(self)
+
+    @property
+    def question(self) -> bool:
+        """Whether it asks something, rather than to do something."""
+        return self.mood == "question"
+
+    def english(self, nouns: Mapping[str, str]) -> str:
+        """For the encoder: quotes are `this text`, a file is the noun that `nouns` has for its name."""
+        stand_in = {"quote": "this text"}
+        return " ".join(
+            stand_in.get(token.kind) or (nouns.get(token.written, "the file") if token.kind == "file" else token.english)
+            for token in _unpolite(self.tokens)
+        ) + ("?" if self.question else "")  # fmt: skip
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """Languages that something is to be put into, in English. "the German text" is not one of them."""
+        found = []
+        for place, token in enumerate(self.tokens):
+            name = forms("languages").get(token.english)
+            before = self.tokens[place - 1].english if place else ""
+            after = self.tokens[place + 1].english if place + 1 < len(self.tokens) else ""
+            described = after.isalpha() and after not in {"and", "or", "version", "translation", "then", "please"}
+            source = before == "from" or (before in words("described") and (described or before.endswith("ing")))
+            if token.kind == "word" and name and not source:
+                found.append(name)
+        return list(dict.fromkeys(found))
+
+    @property
+    def control(self) -> str | None:
+        """The kind of control map that the clause names."""
+        return next((_CONTROL[word] for word in self.words if word in _CONTROL), None)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Alternatives that the clause names: "sport, politics or science", "spam or not"."""
+        return _alternatives(self.tokens)
+
+    def says(self, name: str) -> bool:
+        """Whether one of the words of that set of the vocabulary is in it."""
+        return not words(name).isdisjoint(self.words)
+
+
+def is_verb(tokens: Sequence[Token], place: int) -> bool:
+    """Whether an instruction begins at `place`."""
+    if place >= len(tokens) or tokens[place].kind != "word" or not tokens[place].english:
+        return False
+    word = tokens[place].english.split()[0]
+    if word in words("either"):
+        after = tokens[place + 1] if place + 1 < len(tokens) else None
+        return after is not None and after.kind != "mark" and (
+            after.kind != "word" or after.english.split(" ")[0] in words("objects"))  # fmt: skip
+    stem = word.removesuffix("ing")
+    verbs = words("verbs")
+    return word in verbs or (stem != word and (stem in verbs or stem + "e" in verbs or stem[:-1] in verbs))
+
+
+def _unpolite(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Without "could you please", "I'd like you to" and the like at its beginning."""
+    start = 0
+    polite = words("fillers") | {"can", "could", "would", "will", "you", "i", "i'd", "like", "want", "need", "to", "me", "'d",
+                                 "am", "i'm", "let's", "go", "ahead", "help", ","}  # fmt: skip
+    while start < len(tokens) - 1 and tokens[start].english in polite and tokens[start].kind != "quote":
+        start += 1
+    return tokens[start:] if is_verb(tokens, start) else tokens
+
+
+def _mood(clause: Clause) -> Mood:
+    tokens = [t for t in clause.tokens if t.kind != "mark"]
+    while tokens and tokens[0].english in words("fillers"):
+        tokens = tokens[1:]
+    said = [token.english.split(" ")[0] if token.kind == "word" else "\0" for token in tokens]
+    if not said:
+        return "noun"
+    first, rest = said[0], said[1:]
+    if is_verb(_unpolite(clause.tokens), 0) or is_verb(tokens, 0):
+        return "order"
+    if first in words("subordinate") or (first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects")):
+        return "telling"
+    if first in words("asking") or clause.asked:
+        return "question"
+    if first in words("subjects") or (first in {"the", "a", "an", "\0", "all", "every", "in", "on"} or first.endswith("s")):
+        head = said[: 4 if first == "\0" else 8]
+        if any(word in words("wishing") for word in said):
+            return "order"
+        if any(word in words("finite") for word in head):
+            return "telling"
+        if first in words("subjects") and first not in {"my", "our", "his", "her", "their", "your", "this", "these", "those"}:
+            return "telling"
+    return "noun"
+
+
+def _alternatives(tokens: Sequence[Token]) -> list[str]:
+    """Items joined by "or", or listed after a colon, "into" or "as": short runs of words."""
+    written = [token.written if token.kind in {"word", "mark"} else "\0" for token in tokens]
+    english = [token.english for token in tokens]
+    joint = next((i for i, word in enumerate(english) if word == "or" and 0 < i < len(english) - 1), None)
+    if joint is not None:
+        last = _until(written[joint + 1 :], english[joint + 1 :])
+        first: list[str] = []
+        for place in range(joint - 1, -1, -1):
+            stops = english[place] in words("triggers") and english[place] not in {"a", "an", "the"}
+            if stops or written[place] in {"\0", ":"}:
+                break
+            if english[place] not in {"a", "an", "the"}:
+                first.insert(0, written[place])
+        items = [item.strip() for item in " ".join(first).split(",")]
+        items = [item for item in items if item and len(item.split()) <= 4] + [last]
+        return items if len(items) > 1 and all(items) else []
+    for place, word in enumerate(english):
+        if word in {":", "into", "as", "labels", "categories", "classes", "groups", "between"}:
+            rest = " ".join(written[place + 1 :])
+            items = [item.strip(" .()") for item in re.split(r",|/|\band\b|\bund\b|\bet\b|\by\b|;", rest)]
+            items = [item for item in items if item]
+            if len(items) > 1 and all(len(item.split()) <= 3 and "\0" not in item for item in items):
+                return items
+    return []
+
+
+def _until(written: Sequence[str], english: Sequence[str]) -> str:
+    kept: list[str] = []
+    for own, word in zip(written, english, strict=True):
+        if len(kept) == 3 or not own[0].isalnum() or word in {"in", "of", "for", "and", "on", "here"}:
+            break
+        if word not in {"a", "an", "the"}:
+            kept.append(own)
+    return " ".join(kept)
