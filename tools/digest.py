@@ -1,0 +1,49 @@
+"""SHA-256 of large files, remembered, so that a file is read once and not at every start."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+
+def sha256_of(path: Path, memory: Path) -> str:
+    """The file's SHA-256, 64 hex digits. Raises `OSError` where it cannot be read.
+
+    `memory` is a JSON file of digests. What it holds is trusted while the file's size and time of
+    change stay as they were.
+    """
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    remembered = _read(memory)
+    known = remembered.get(str(path.resolve()))
+    if known and known[:2] == stamp:
+        return str(known[2])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # A memory that cannot be written (a read-only home) costs the hashing again, nothing else.
+    with contextlib.suppress(OSError):
+        write_atomically(memory, json.dumps(remembered | {str(path.resolve()): [*stamp, digest]}))
+    return digest
+
+
+def _read(memory: Path) -> dict[str, list[int | str]]:
+    try:
+        remembered = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return remembered if isinstance(remembered, dict) else {}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a reader, or a crash, sees the old or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
