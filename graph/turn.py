@@ -12,7 +12,8 @@ from hugginggpt.graph.context import Context
 from hugginggpt.graph.plan import Plan
 from hugginggpt.graph.state import State
 from hugginggpt.tools.artifacts import ArtifactStore
-from hugginggpt.tools.media import BadFileError, Limits, fetch
+from hugginggpt.tools.fetch import fetch
+from hugginggpt.tools.media import BadFileError, Limits
 from hugginggpt.tools.values import Artifact
 
 _MEDIA_BLOCKS = {"image", "audio", "video", "file", "text-plain"}
@@ -48,7 +49,7 @@ async def begin(state: State, context: Context, store: ArtifactStore) -> dict[st
     """
     message = request_message(state)
     limits = Limits(max_bytes=context.max_file_bytes, max_pixels=context.max_pixels)
-    files = [await asyncio.to_thread(store.check, file) for file in state.get("files", [])]
+    files = [await asyncio.to_thread(store.check, file, limits) for file in state.get("files", [])]
     inline = await _inline_files(message, limits, store)
     text = message.text.strip()
     if len(text) > context.max_request_chars:

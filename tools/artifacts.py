@@ -102,7 +102,7 @@ class ArtifactStore:
         """The file that an artifact refers to."""
         return Media(self.get(artifact["id"]), artifact["media_type"], artifact["name"])
 
-    def check(self, value: object, limits: Limits = Limits()) -> Artifact:  # noqa: B008, it is immutable
+    def check(self, value: object, limits: Limits) -> Artifact:
         """An artifact that came from outside. Only id and name are taken from it, the rest from the content.
 
         Raises `BadFileError` when it is none, or when the store does not have it.
