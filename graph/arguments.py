@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hugginggpt.graph.plan import File, From, Task, Value, feeding_port
 from hugginggpt.tools.artifacts import ArtifactStore
-from hugginggpt.tools.media import modality_of, rows_of, text_of
+from hugginggpt.tools.media import modality_of
+from hugginggpt.tools.readers import rows_of, text_of
 from hugginggpt.tools.tasks import ITEMS, TASKS, Kind, Port
 from hugginggpt.tools.values import Artifact, Inputs, Result
 from hugginggpt.tools.views import items, text_view
@@ -82,7 +83,7 @@ class Sources:
             return value if isinstance(value, str) else text_view(output, value)
         if port.kind == "texts":
             return [value] if isinstance(value, str) else _texts(output, value)
-        return self.store.read(value) if isinstance(value, dict) else value
+        return self.store.read(cast("Artifact", value)) if isinstance(value, dict) else value
 
 
 def _texts(output: Kind, value: list[Any]) -> list[str]:

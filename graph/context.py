@@ -90,6 +90,11 @@ class Home:
         return self.folder / "threads.sqlite"
 
     @property
+    def encoder_cache(self) -> Path:
+        """Folder of the encoder in its fast form: `HUGGINGGPT_ENCODER_CACHE`, else one in the home folder."""
+        return Path(os.environ.get(f"{_PREFIX}ENCODER_CACHE") or self.folder / "encoder")
+
+    @property
     def encoder(self) -> str:
         """Model id of the sentence encoder: `HUGGINGGPT_ENCODER`, else all-MiniLM-L6-v2."""
         return os.environ.get(f"{_PREFIX}ENCODER") or "sentence-transformers/all-MiniLM-L6-v2"

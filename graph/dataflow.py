@@ -20,6 +20,7 @@ from hugginggpt.graph.arguments import Sources
 from hugginggpt.graph.plan import Plan, Task, order
 from hugginggpt.tools.artifacts import ArtifactError
 from hugginggpt.tools.media import BadFileError
+from hugginggpt.tools.readers import UnreadableError
 from hugginggpt.tools.runtime import Candidate, Limits, Run, Runtime, run_shortlist
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Attempt, Error, Inputs, Outputs, Result
@@ -83,7 +84,7 @@ async def _run_task(task: Task, needed: Mapping[int, Awaitable[Result]], job: Jo
     started = time.monotonic()
     try:
         result = await _run_inputs(task, job)
-    except (BadFileError, ArtifactError) as error:
+    except (BadFileError, UnreadableError, ArtifactError) as error:
         result = _without(task, "bad-input", str(error))
     except Exception as error:  # noqa: BLE001, one task's fault is never another's
         _log.exception("task %s (%s) failed", task.id, task.task)

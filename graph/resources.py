@@ -14,7 +14,7 @@ from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
 
 def encoder(home: Home) -> Encoder:
     """The sentence encoder. Raises `EncoderError` when there is none."""
-    return load_encoder(home.encoder, home.folder / "encoder")
+    return load_encoder(home.encoder, home.encoder_cache)
 
 
 def index(home: Home) -> Index:

@@ -6,8 +6,16 @@ os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["LANGGRAPH_CLI_NO_ANALYTICS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import itertools
+
+import doubles
 import hypothesis
 import pytest
+
+from hugginggpt.graph import resources
+from hugginggpt.graph.context import Home
+from hugginggpt.index.search import build_index
+from hugginggpt.tools import runtime
 
 # Shared machines are slow now and then; that is no finding.
 hypothesis.settings.register_profile(
@@ -16,12 +24,42 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared")
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """Home of what is slow to make and the same for all: the exported encoder and the starter index."""
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory, monkeypatch):
+def home(shared, tmp_path_factory, monkeypatch):
     """Every test has a home folder of its own, and none of the settings of the person who runs it."""
     for name in [*os.environ]:
         if name.startswith("HUGGINGGPT_") or name in {"OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN"}:
             monkeypatch.delenv(name)
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HUGGINGGPT_HOME", str(folder))
+    monkeypatch.setenv("HUGGINGGPT_ENCODER_CACHE", str(shared / "encoder"))
+    monkeypatch.setenv("HUGGINGGPT_INDEX", str(shared / "index"))
     return folder
+
+
+@pytest.fixture
+def models(home, monkeypatch):
+    """Makes the index hold just these text-generation models of the bench runtime."""
+    numbers = itertools.count()
+
+    def use(*names):
+        folder = home / f"index-{next(numbers)}"
+        cards = [*map(doubles.card, names), doubles.card("names", "token-classification")]
+        build_index(folder, cards, resources.encoder(Home.from_environment()))
+        monkeypatch.setenv("HUGGINGGPT_INDEX", str(folder))
+
+    return use
+
+
+@pytest.fixture
+def bench(models, monkeypatch):
+    """The bench runtime in place of all others; gives the instance that the graph uses."""
+    monkeypatch.setattr(runtime, "RUNTIMES", {"bench": "doubles:Bench"})
+    models("echo")
+    return lambda: resources.runtimes(Home.from_environment())["bench"]
