@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Literal
 
 from hugginggpt.graph.vocabulary import forms, words
@@ -19,6 +20,14 @@ _CONTROLS = {
     "seg": "seg segmentation",
 }
 _CONTROL = {word: name for name, listed in _CONTROLS.items() for word in listed.split()}
+
+_POLITE = re.compile(
+    r"(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|you) )*"
+    r"(?:(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)|(?:i|we) (?:want|need)"
+    r"|help me|go ahead and|let's|i'm after|would you mind) )?"
+    r"(?:(?:also|please|you|just|now|next|to|me) )*(?=\S)"
+)
+_DOWN = frozenset({"write", "type", "transcribe", "describe", "read", "list", "put", "summarize", "translate", "detect", "find"})
 
 Mood = Literal["order", "question", "telling", "noun"]
 
@@ -70,13 +79,25 @@ class Clause:
         """Whether it asks something, rather than to do something."""
         return self.mood == "question"
 
-    def english(self, nouns: Mapping[str, str]) -> str:
-        """For the encoder: quotes are `this text`, a file is the noun that `nouns` has for its name."""
-        stand_in = {"quote": "this text"}
-        return " ".join(
-            stand_in.get(token.kind) or (nouns.get(token.written, "the file") if token.kind == "file" else token.english)
-            for token in _unpolite(self.tokens)
-        ) + ("?" if self.question else "")  # fmt: skip
+    def english(self, nouns: Mapping[str, str], it: str = "it") -> str:
+        """For the encoder: quotes are `this text`, files the noun `nouns` has for them, pronouns `it`."""
+        said = []
+        for token, after in zip_longest(self.tokens, self.tokens[1:]):
+            alone = after is None or after.kind == "mark" or after.english in words("triggers") | words("objects")
+            if token.kind == "file":
+                said.append(nouns.get(token.written, "the file"))
+            elif token.english in {"it", "them"} or (alone and token.english in {"that", "this", "these", "those"}):
+                said.append(it)
+            else:
+                said.append("this text" if token.kind == "quote" else token.english)
+        return _POLITE.sub("", " ".join(said)) + ("?" if self.question else "")
+
+    @property
+    def asks(self) -> bool:
+        """Whether an answer is wanted: a question, or "tell me which", "look up how many"."""
+        return self.mood == "question" or (
+            self.mood == "order" and any(w in words("wh") for w in self.words[1:4]) and not _DOWN & set(self.words)
+        )
 
     @cached_property
     def languages(self) -> list[str]:
@@ -121,39 +142,43 @@ def is_verb(tokens: Sequence[Token], place: int) -> bool:
     return word in verbs or (stem != word and (stem in verbs or stem + "e" in verbs or stem[:-1] in verbs))
 
 
-def _unpolite(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Without "could you please", "I'd like you to" and the like at its beginning."""
-    start = 0
-    polite = words("fillers") | {"can", "could", "would", "will", "you", "i", "i'd", "like", "want", "need", "to", "me", "'d",
-                                 "am", "i'm", "let's", "go", "ahead", "help", ","}  # fmt: skip
-    while start < len(tokens) - 1 and tokens[start].english in polite and tokens[start].kind != "quote":
-        start += 1
-    return tokens[start:] if is_verb(tokens, start) else tokens
+def _bare(tokens: Sequence[Token]) -> list[Token]:
+    """Without marks, files at the beginning, and "could you please", "I'd like you to" and the like."""
+    bare = [token for token in tokens if token.kind != "mark"]
+    while len(bare) > 1 and bare[0].kind in {"file", "quote"} and is_verb(bare, 1):
+        bare = bare[1:]
+    lead = _POLITE.match(" ".join(token.english for token in bare))
+    count = len(lead[0].split()) if lead else 0
+    while bare and count > 0:
+        count -= len(bare[0].english.split())
+        bare = bare[1:]
+    return bare
 
 
 def _mood(clause: Clause) -> Mood:
-    tokens = [t for t in clause.tokens if t.kind != "mark"]
-    while tokens and tokens[0].english in words("fillers"):
-        tokens = tokens[1:]
-    said = [token.english.split(" ")[0] if token.kind == "word" else "\0" for token in tokens]
+    tokens = _bare(clause.tokens)
+    said = [token.english.split(" ")[0] if token.kind == "word" and token.english else "\0" for token in tokens]
     if not said:
         return "noun"
     first, rest = said[0], said[1:]
-    if is_verb(_unpolite(clause.tokens), 0) or is_verb(tokens, 0):
+    subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
+    if is_verb(tokens, 0) or (first.endswith("s") and first[:-1] in words("verbs")):
         return "order"
-    if first in words("subordinate") or (first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects")):
+    if first in words("subordinate") | {"no", "not", "nothing", "none"}:
         return "telling"
-    if first in words("asking") or clause.asked:
+    if first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects"):
+        return "telling"
+    if first in words("asking") or (clause.asked and not words("finite").isdisjoint(said)):
         return "question"
-    if first in words("subjects") or (first in {"the", "a", "an", "\0", "all", "every", "in", "on"} or first.endswith("s")):
-        head = said[: 4 if first == "\0" else 8]
-        if any(word in words("wishing") for word in said):
-            return "order"
-        if any(word in words("finite") for word in head):
-            return "telling"
-        if first in words("subjects") and first not in {"my", "our", "his", "her", "their", "your", "this", "these", "those"}:
-            return "telling"
-    return "noun"
+    if clause.asked:
+        return "noun"
+    if subject is not None and not words("wishing").isdisjoint(said[subject:]):
+        return "order"
+    determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"} or first.endswith("s")
+    if determined and not words("finite").isdisjoint(said[: 4 if first == "\0" else 8]):
+        return "telling"
+    possessive = {"my", "our", "his", "her", "their", "your", "this", "these", "those"}
+    return "telling" if first in words("subjects") - possessive else "noun"
 
 
 def _alternatives(tokens: Sequence[Token]) -> list[str]:
@@ -178,6 +203,8 @@ def _alternatives(tokens: Sequence[Token]) -> list[str]:
             rest = " ".join(written[place + 1 :])
             items = [item.strip(" .()") for item in re.split(r",|/|\band\b|\bund\b|\bet\b|\by\b|;", rest)]
             items = [item for item in items if item]
+            if any(item.split()[0].lower() in words("objects") for item in items):
+                return []
             if len(items) > 1 and all(len(item.split()) <= 3 and "\0" not in item for item in items):
                 return items
     return []

@@ -37,6 +37,15 @@ class Matcher:
         return [_gathered(row) for row in similar]
 
 
+def mean(several: Sequence[Closeness]) -> Closeness:
+    """The mean of some wordings of one clause."""
+    first = several[0]
+    return Closeness(
+        {name: sum(one.tasks[name] for one in several) / len(several) for name in first.tasks},
+        {name: sum(one.none[name] for one in several) / len(several) for name in first.none},
+    )
+
+
 def _gathered(similar: np.ndarray) -> Closeness:
     """The mean of a group's nearest exemplar and its three nearest: steadier than the nearest alone."""
     groups: dict[tuple[str, str], list[float]] = {}

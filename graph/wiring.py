@@ -115,7 +115,9 @@ class Desk:
         """Whether the step was there already, only in other words."""
         asks = "question" in {port.name for port in spec.inputs} or spec.id in CREATORS | {"translation"}
         return not asks and any(
-            thing.task == spec.id and source.things[:1] in ((thing.origin,), (thing,)) for thing in self.made
+            (thing.task == spec.id or (thing.kind == spec.outputs[0] and ITEMS.get(thing.kind) == main_port(spec).kind))
+            and source.things[:1] in ((thing.origin,), (thing,))
+            for thing in self.made
         )
 
     def _emit(self, spec: TaskSpec, clause: Clause, source: Source, language: str = "") -> Thing:

@@ -19,6 +19,9 @@ _TOKEN = re.compile(
 _LIST_MARK = re.compile(r"\d{1,2}[.)]|[-*•]")
 _JOINTS = frozenset({",", "and", "plus", "&", "but", "+", "(", "-", "\u2013", "\u2014", "or"})
 
+# "According to the letter, when …", "and from both write …": words that a step may begin with before its verb.
+_LEADS = frozenset({"according", "from", "of", "with", "using", "for", "in", "on", "out", "based"})
+
 Span = tuple[int, int, Token]
 
 
@@ -51,12 +54,13 @@ def coordinated(clause: Clause) -> list[Clause]:
     colon = next((i for i, token in enumerate(clause.tokens) if token.written == ":"), -1)
     parts: list[list[Token]] = [[]]
     for token in clause.tokens[colon + 1 :]:
-        if token.english in {"and", ",", "plus", "&", "also", "/"} and token.kind in {"word", "mark"}:
+        if token.english in {"and", ",", "plus", "&", "/"} and token.kind in {"word", "mark"}:
             parts.append([])
         else:
             parts[-1].append(token)
     full = [Clause(tuple(part), clause.asked) for part in parts if any(t.kind != "mark" for t in part)]
-    return full if 2 <= len(full) <= 6 else [clause]
+    steps = all(part.words and any(word not in forms("languages") for word in part.words) for part in full)
+    return full if steps and 2 <= len(full) <= 6 and clause.mood != "telling" else [clause]
 
 
 def _pasted(request: str) -> tuple[str, list[str]]:
@@ -172,18 +176,19 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
     if token.english == "after" and ahead in {"that", "this", "which"}:
         return after - place + 1
     if token.english in words("then"):
-        return 1
+        return 0 if token.english == "next" and ahead == "to" else 1
     if token.english == ":":
         return after - place if is_verb(tokens, after) or ahead in words("asking") else 0
     if token.english in _JOINTS:
         if is_verb(tokens, after):
             return after - place
         clause = token.english != "or" and after + 2 < len(tokens)
-        asks = ahead in words("asking") and (token.english != "," or tokens[place - 1].kind != "mark")
+        asks = ahead in words("asking") and tokens[0].english not in _LEADS
+        late = ahead in _LEADS and any(is_verb(tokens, spot) for spot in range(after + 1, min(after + 6, len(tokens))))
         subject = ahead in words("subjects") and any(
             t.english in words("finite") | words("wishing") for t in tokens[after : after + 4]
         )
-        return after - place if clause and (asks or subject) else 0
+        return after - place if clause and (asks or subject or late) else 0
     if token.english in {"which", "that"} and place and ahead in {"you", "i", "we"}:
         return 2 if any(is_verb(tokens, spot) for spot in range(after, min(after + 3, len(tokens)))) else 0
     return 0
