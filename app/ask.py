@@ -130,12 +130,9 @@ def _exported(ask: Ask, state: "State") -> list[dict[str, Any]]:
     from hugginggpt.tools.artifacts import artifact_store
 
     store = artifact_store(ask.home.artifacts)
-    try:
-        return [{**a, "path": str(store.export(a, ask.out))} for a in state.get("artifacts", [])]
-    except OSError as error:
-        raise inputs.InputError(
-            f"{ask.out}: {error.strerror or error}; name another folder with --out"
-        ) from error
+    return [
+        {**artifact, "path": str(store.export(artifact, ask.out))} for artifact in state.get("artifacts", [])
+    ]
 
 
 def _print(state: "State", artifacts: list[dict[str, Any]]) -> None:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Never
 
 from hugginggpt.app import ask, doctor, index, plan, tasks
-from hugginggpt.app.inputs import InputError
 from hugginggpt.app.settings import Parser
 
 _log = logging.getLogger(__name__)
@@ -38,13 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except InputError as error:
-        status = _told(str(error), 2)
-    except Exception as error:  # noqa: BLE001, the last place: it is logged, and a person gets a line
-        _log.exception("unexpected error")
-        status = _told(
-            f"unexpected {type(error).__name__}: {error} (log.txt in the home folder has all of it)", 1
-        )
+    except Exception as error:  # noqa: BLE001, the last place: a person gets a line
+        status = _failed(error)
     sys.stderr.flush()
     return status
 
@@ -71,6 +65,15 @@ def _parser() -> Parser:
     for command in _COMMANDS.values():
         command.add_parser(subparsers)
     return parser
+
+
+def _failed(error: Exception) -> int:
+    if type(error).__module__.startswith("hugginggpt."):  # our own are one line for people
+        return _told(str(error), 2)
+    if isinstance(error, OSError) and error.filename:
+        return _told(f"{error.filename}: {error.strerror}", 2)
+    _log.error("unexpected error", exc_info=error)
+    return _told(f"unexpected {type(error).__name__}: {error} (log.txt in the home folder has all of it)", 1)
 
 
 def _told(message: str, status: int) -> int:

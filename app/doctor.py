@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints what was found. The exit status is 0: what is missing may not be needed."""
     from hugginggpt.graph.context import Home
 
-    found = _findings(Home.from_environment())
+    found = [*_findings(Home.from_environment())]
     if args.json:
         print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
         return 0
@@ -89,6 +89,25 @@ def _home(home: "Home") -> Finding:
             "home", str(home.folder), "cannot be written: set HUGGINGGPT_HOME to a folder of yours"
         )
     return Finding("home", str(home.folder))
+
+
+def _encoder(home: "Home") -> Finding:
+    from hugginggpt.tools.encoder import encoder_availability
+
+    return Finding("encoder", home.encoder, encoder_availability(home.encoder, home.encoder_cache))
+
+
+def _index(home: "Home") -> Finding:
+    from hugginggpt.index import manifest
+    from hugginggpt.index.errors import ModelIndexError
+
+    try:
+        info = manifest.read(home.index)
+    except ModelIndexError as error:
+        return Finding("index", "not built yet", str(error))
+    return Finding(
+        "index", f"{info.models} models, built {info.created} with {info.encoder}, in {home.index}"
+    )
 
 
 def _runtimes(home: "Home") -> Iterator[Finding]:

@@ -54,20 +54,17 @@ def checked_request(text: str, longest: int) -> str:
 
 
 def attach(paths: Sequence[Path], settings: "Context", home: "Home") -> "list[Artifact]":
-    """The files, stored, each under a name of its own. Raises `InputError` on one that cannot be used."""
+    """The files, stored, each under a name of its own. Raises `BadFileError` or `ArtifactError`."""
     from hugginggpt.tools.artifacts import artifact_store
-    from hugginggpt.tools.media import BadFileError, Limits
+    from hugginggpt.tools.media import Limits
 
     store = artifact_store(home.artifacts)
     limits = Limits(max_bytes=settings.max_file_bytes, max_pixels=settings.max_pixels)
     files: dict[str, Artifact] = {}
-    try:
-        for path in paths:
-            file = store.add_path(path, limits)
-            name = _unused(file["name"], files)
-            files[name] = {**file, "name": name}
-    except (BadFileError, OSError) as error:
-        raise InputError(str(error)) from error
+    for path in paths:
+        file = store.add_path(path, limits)
+        name = _unused(file["name"], files)
+        files[name] = {**file, "name": name}
     return [*files.values()]
 
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Never, get_type_hints
 
-from hugginggpt.app.inputs import InputError
-
 if TYPE_CHECKING:
     from hugginggpt.graph.context import Context
 
@@ -29,14 +27,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def context(args: argparse.Namespace) -> "Context":
-    """The settings of this call: flags before environment. Raises `InputError` on a bad value."""
-    from hugginggpt.graph.context import Context, SettingsError
+    """The settings of this call: flags before environment. Raises `SettingsError` on a bad value."""
+    from hugginggpt.graph.context import Context
 
     given = {field.name: getattr(args, field.name) for field in fields(Context)}
-    try:
-        return Context.from_environment(**{name: value for name, value in given.items() if value is not None})
-    except SettingsError as error:
-        raise InputError(str(error)) from error
+    return Context.from_environment(**{name: value for name, value in given.items() if value is not None})
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +45,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         about = next(note for note in hints[field.name].__metadata__ if isinstance(note, FieldInfo))
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            metavar=field.name.upper(),
+            metavar="N" if isinstance(field.default, int | float) else "TEXT",
             type=_checked(hints[field.name]),
             help=f"{about.description} (default {field.default})".replace("%", "%%"),
         )

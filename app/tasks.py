@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from hugginggpt.app.settings import Parser
 
 if TYPE_CHECKING:
     from hugginggpt.graph.context import Home
+    from hugginggpt.tools.card import ModelCard
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -34,11 +36,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(home: "Home") -> list[dict[str, Any]]:
     from hugginggpt.graph import resources
-    from hugginggpt.index.catalog import starter_cards
     from hugginggpt.tools.tasks import TASKS
 
     usable = [runtime for runtime in resources.runtimes(home).values() if runtime.available()]
-    cards = starter_cards()
+    cards = _cards(home)
     return [
         {
             "task": spec.id,
@@ -54,6 +55,20 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
         }
         for spec in TASKS.values()
     ]
+
+
+def _cards(home: "Home") -> "list[ModelCard]":
+    """Of the index in use; else what the starter index, which is built when it is needed, will have."""
+    from hugginggpt.index import manifest
+    from hugginggpt.index.catalog import Catalog
+    from hugginggpt.index.errors import ModelIndexError
+    from hugginggpt.index.harvest import starter_cards
+
+    try:
+        info = manifest.read(home.index)
+        return Catalog(home.index / info.files[manifest.CARDS].name).rows(list(range(info.models)))
+    except (ModelIndexError, sqlite3.Error):
+        return starter_cards()
 
 
 def _who(models: list[dict[str, str]]) -> str:

@@ -42,7 +42,7 @@ def test_unknown_command(capsys):
 
 def test_settings_are_flags_with_their_description_and_default(capsys):
     assert main(["ask", "--help"]) == 0
-    assert "--top-k TOP_K" in (text := " ".join(capsys.readouterr().out.split()))
+    assert "--top-k N" in (text := " ".join(capsys.readouterr().out.split()))
     assert "Candidates on each task's shortlist. (default 5)" in text
 
 

@@ -17,16 +17,9 @@ ALOUD = 'Read aloud: "The parcel has arrived."'
 PAINT = "Paint a picture of a lighthouse at night"
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    """One index for all tests here."""
-    return tmp_path_factory.mktemp("index") / "index"
-
-
 @pytest.fixture(autouse=True)
-def place(index, monkeypatch, tmp_path):
+def place(monkeypatch, tmp_path):
     """An empty current folder, where `out` is made."""
-    monkeypatch.setenv("HUGGINGGPT_INDEX", str(index))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

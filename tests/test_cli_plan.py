@@ -16,7 +16,8 @@ def planned(capsys, *argv):
     return json.loads(capsys.readouterr().out), status
 
 
-def test_plan_shows_a_tree_and_runs_nothing(capsys, home):
+def test_plan_shows_a_tree_and_runs_nothing(capsys, home, monkeypatch):
+    monkeypatch.setenv("HUGGINGGPT_INDEX", str(home / "index"))
     assert main(["plan", READ, "--file", INVOICE]) == 0
     assert "#0 image-to-text(image: invoice.png)" in capsys.readouterr().out
     assert not (home / "threads.sqlite").exists()
@@ -103,6 +104,7 @@ def test_doctor_finds_what_is_installed(capsys):
 
 def test_doctor_says_what_to_do_about_what_is_missing(capsys, monkeypatch):
     monkeypatch.setenv("HUGGINGGPT_HOME", "/proc/home")
+    monkeypatch.setenv("HUGGINGGPT_INDEX", "/proc/index")
     assert main(["doctor", "--json"]) == 0
     findings = {finding["about"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert "HUGGINGGPT_HOME" in findings["home"]["advice"]

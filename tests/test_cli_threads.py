@@ -18,16 +18,9 @@ READ = "Read the text in this picture"
 BOTH = f'{READ}. Read aloud: "The parcel has arrived."'
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    """One index for all tests here."""
-    return tmp_path_factory.mktemp("index") / "index"
-
-
 @pytest.fixture(autouse=True)
-def place(index, monkeypatch, tmp_path):
+def place(monkeypatch, tmp_path):
     """An empty current folder."""
-    monkeypatch.setenv("HUGGINGGPT_INDEX", str(index))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
