@@ -7,7 +7,7 @@ import logging
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +206,8 @@ def text_of(data: bytes, media_type: str) -> str:
 def rows_of(data: bytes, media_type: str) -> Rows:
     """The rows of a table. Values of CSV are strings, as they stand. Other text is read as CSV."""
     if media_type == "application/vnd.apache.parquet":
-        return _parquet(data).read().to_pylist()  # type: ignore[no-any-return]
+        rows: Rows = _parquet(data, lambda file: file.read().to_pylist())
+        return rows
     text = decode_text(data)
     if media_type == "application/json":
         return _as_rows(_json(text))
@@ -219,17 +220,17 @@ def rows_of(data: bytes, media_type: str) -> Rows:
 
 def parquet_shape(data: bytes) -> tuple[int, int]:
     """Rows and columns by the file's metadata alone."""
-    metadata = _parquet(data).metadata
-    return metadata.num_rows, len(_parquet(data).schema_arrow)
+    shape: tuple[int, int] = _parquet(data, lambda file: (file.metadata.num_rows, len(file.schema_arrow)))
+    return shape
 
 
-def _parquet(data: bytes) -> Any:  # noqa: ANN401, pyarrow has no types
+def _parquet(data: bytes, read: Callable[[Any], Any]) -> Any:  # noqa: ANN401, pyarrow has no types
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     try:
-        return pq.ParquetFile(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        return read(pq.ParquetFile(pa.BufferReader(data)))
+    except (pa.ArrowException, *_BROKEN) as error:
         raise UnreadableError(f"is not a valid Parquet file ({error})") from error
 
 
