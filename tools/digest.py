@@ -23,7 +23,8 @@ def sha256_of(path: Path, memory: Path) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     # A memory that cannot be written (a read-only home) costs the hashing again, nothing else.
     with contextlib.suppress(OSError):
-        write_atomically(memory, json.dumps(remembered | {str(path.resolve()): [*stamp, digest]}))
+        still_there = {name: entry for name, entry in remembered.items() if Path(name).exists()}
+        write_atomically(memory, json.dumps(still_there | {str(path.resolve()): [*stamp, digest]}))
     return digest
 
 
