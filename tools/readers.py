@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -48,22 +49,25 @@ def open_image(data: bytes, media_type: str) -> "Image.Image":
     """The picture with only its header read, so that its size can be looked at before it is decoded."""
     from PIL import Image
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of every oddity in a file; what is broken raises
     Image.init()
     factory, accept = Image.OPEN[_IMAGES[media_type]]
     if accept and not accept(data[:16]):
         raise UnreadableError(f"is not a valid {media_type} file")
     try:
-        # Not Image.open: it warns of many pixels, process-wide, where our own limit is to decide.
+        # Not Image.open: it refuses many pixels by a process-wide limit, where our own is to decide.
         return factory(io.BytesIO(data), "")
-    except _BROKEN as error:
+    except (*_BROKEN, Image.DecompressionBombError) as error:
         raise UnreadableError(f"is not a valid {media_type} file ({error})") from error
 
 
 def load_image(image: "Image.Image") -> None:
     """Decode an opened picture. Raises `UnreadableError` when it is cut off or broken."""
+    from PIL.Image import DecompressionBombError
+
     try:
         image.load()
-    except _BROKEN as error:
+    except (*_BROKEN, DecompressionBombError) as error:
         raise UnreadableError(f"is cut off or broken ({_reason(error)}); attach a whole copy") from error
 
 
