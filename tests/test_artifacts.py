@@ -121,6 +121,11 @@ def test_what_is_no_file_is_told_by_its_path(local, tmp_path, make, line):
     assert str(caught.value) == f"{path}: {line}"
 
 
+def test_a_path_that_no_file_can_have_is_told(local):
+    with pytest.raises(BadFileError, match=r"cannot be read \(File name too long\)"):
+        local.add_path(Path("x" * 5000), LIMITS)
+
+
 def test_a_file_that_may_not_be_read_is_told(local, tmp_path, monkeypatch):
     path = tmp_path / "x.txt"
     path.write_text("x")

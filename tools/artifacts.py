@@ -66,13 +66,13 @@ class ArtifactStore:
 
     def add_path(self, path: Path, limits: Limits) -> Artifact:
         """Store a file of this machine. Raises `BadFileError`; a large file is refused before it is read."""
-        if path.is_dir():
-            raise BadFileError(f"{path}: is a folder; attach the files in it")
-        if not path.exists():
-            raise BadFileError(f"{path}: no such file; check the path")
-        if not path.is_file():
-            raise BadFileError(f"{path}: is not a regular file; attach a copy of its content")
         try:
+            if path.is_dir():
+                raise BadFileError(f"{path}: is a folder; attach the files in it")
+            if not path.exists():
+                raise BadFileError(f"{path}: no such file; check the path")
+            if not path.is_file():
+                raise BadFileError(f"{path}: is not a regular file; attach a copy of its content")
             if (size := path.stat().st_size) > limits.max_bytes:
                 raise BadFileError(too_large(str(path), size, limits))
             data = path.read_bytes()
@@ -150,7 +150,9 @@ class ArtifactStore:
 
     def _write(self, path: str, data: bytes) -> None:
         """On a disk under another name first: nobody ever sees half a file. Object stores do so anyway."""
-        if "file" not in self._fs.protocol:
+        from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+        if not isinstance(self._fs, LocalFileSystem):
             self._fs.pipe_file(path, data)
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
