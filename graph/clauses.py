@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 from hugginggpt.graph.vocabulary import forms, words
@@ -22,12 +22,11 @@ _CONTROLS = {
 _CONTROL = {word: name for name, listed in _CONTROLS.items() for word in listed.split()}
 
 _POLITE = re.compile(
-    r"(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|you) )*"
-    r"(?:(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)|(?:i|we) (?:want|need)"
+    r"\A(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|you|first) )*"
+    r"(?P<wish>(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)|(?:i|we) (?:also )?(?:want|need)"
     r"|help me|go ahead and|let's|i'm after|would you mind) )?"
-    r"(?:(?:also|please|you|just|now|next|to|me) )*(?=\S)"
+    r"(?:(?:also|please|you|just|now|to|me) )*(?:(?:use|take|using) (?:the|that|this|its|those|these) \w+ to )?(?=\S)"
 )
-_DOWN = frozenset({"write", "type", "transcribe", "describe", "read", "list", "put", "summarize", "translate", "detect", "find"})
 
 Mood = Literal["order", "question", "telling", "noun"]
 
@@ -83,7 +82,7 @@ class Clause:
         """For the encoder: quotes are `this text`, files the noun `nouns` has for them, pronouns `it`."""
         said = []
         for token, after in zip_longest(self.tokens, self.tokens[1:]):
-            alone = after is None or after.kind == "mark" or after.english in words("triggers") | words("objects")
+            alone = after is None or after.kind == "mark" or after.english in words("prepositions")
             if token.kind == "file":
                 said.append(nouns.get(token.written, "the file"))
             elif token.english in {"it", "them"} or (alone and token.english in {"that", "this", "these", "those"}):
@@ -96,7 +95,9 @@ class Clause:
     def asks(self) -> bool:
         """Whether an answer is wanted: a question, or "tell me which", "look up how many"."""
         return self.mood == "question" or (
-            self.mood == "order" and any(w in words("wh") for w in self.words[1:4]) and not _DOWN & set(self.words)
+            self.mood == "order"
+            and not words("telling").isdisjoint(self.words[:2])
+            and any(word in words("wh") for word in self.words[1:5])
         )
 
     @cached_property
@@ -123,6 +124,11 @@ class Clause:
         """Alternatives that the clause names: "sport, politics or science", "spam or not"."""
         return _alternatives(self.tokens)
 
+    @cached_property
+    def aloud(self) -> bool:
+        """Whether the result is to be heard, whatever else is asked."""
+        return self.says("aloud") or ("read", "out") in pairwise(self.words)
+
     def says(self, name: str) -> bool:
         """Whether one of the words of that set of the vocabulary is in it."""
         return not words(name).isdisjoint(self.words)
@@ -142,9 +148,9 @@ def is_verb(tokens: Sequence[Token], place: int) -> bool:
     return word in verbs or (stem != word and (stem in verbs or stem + "e" in verbs or stem[:-1] in verbs))
 
 
-def _bare(tokens: Sequence[Token]) -> list[Token]:
-    """Without marks, files at the beginning, and "could you please", "I'd like you to" and the like."""
-    bare = [token for token in tokens if token.kind != "mark"]
+def _bare(tokens: Sequence[Token]) -> tuple[list[Token], bool]:
+    """Without marks, files at the beginning and "could you please"; and whether that was a wish: "I'd like …"."""
+    bare = [token for token in tokens if token.kind != "mark" and token.english]
     while len(bare) > 1 and bare[0].kind in {"file", "quote"} and is_verb(bare, 1):
         bare = bare[1:]
     lead = _POLITE.match(" ".join(token.english for token in bare))
@@ -152,19 +158,18 @@ def _bare(tokens: Sequence[Token]) -> list[Token]:
     while bare and count > 0:
         count -= len(bare[0].english.split())
         bare = bare[1:]
-    return bare
+    return bare, bool(lead and lead["wish"])
 
 
 def _mood(clause: Clause) -> Mood:
-    tokens = _bare(clause.tokens)
-    said = [token.english.split(" ")[0] if token.kind == "word" and token.english else "\0" for token in tokens]
-    if not said:
-        return "noun"
+    tokens, wish = _bare(clause.tokens)
+    said = [word for token in tokens for word in (token.english.split() if token.kind == "word" else ["\0"])]
+    if not said or words("own").intersection(said):
+        return "telling" if said else "noun"
     first, rest = said[0], said[1:]
-    subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
-    if is_verb(tokens, 0) or (first.endswith("s") and first[:-1] in words("verbs")):
+    if wish or is_verb(tokens, 0) or (first.endswith("s") and first[:-1] in words("verbs") and first not in words("either")):
         return "order"
-    if first in words("subordinate") | {"no", "not", "nothing", "none"}:
+    if first in words("subordinate") | {"no", "not", "nothing", "none"} or (first.endswith("ed") and len(first) > 4):
         return "telling"
     if first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects"):
         return "telling"
@@ -172,12 +177,15 @@ def _mood(clause: Clause) -> Mood:
         return "question"
     if clause.asked:
         return "noun"
-    if subject is not None and not words("wishing").isdisjoint(said[subject:]):
+    subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
+    if subject is not None and (
+        not words("wishing").isdisjoint(said[subject:]) or ("has", "to") in pairwise(said) or ("have", "to") in pairwise(said)
+    ):
         return "order"
     determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"} or first.endswith("s")
-    if determined and not words("finite").isdisjoint(said[: 4 if first == "\0" else 8]):
+    if determined and not words("finite").isdisjoint(said[:8]):
         return "telling"
-    possessive = {"my", "our", "his", "her", "their", "your", "this", "these", "those"}
+    possessive = {"my", "our", "his", "her", "their", "its", "your", "this", "these", "those"}
     return "telling" if first in words("subjects") - possessive else "noun"
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from itertools import zip_longest
 
 from langchain_core.messages import AnyMessage
 
 from hugginggpt.graph.matching import Closeness, Matcher, mean
 from hugginggpt.graph.plan import From, Plan, Task
 from hugginggpt.graph.report import report
-from hugginggpt.graph.wiring import CREATORS, Desk, Source, Thing, detour, main_port
-from hugginggpt.graph.clauses import Clause
+from hugginggpt.graph.vocabulary import words
+from hugginggpt.graph.wiring import CREATORS, MAPS, Desk, Source, Thing, detour, main_port
+from hugginggpt.graph.clauses import Clause, Token
 from hugginggpt.graph.wording import Reading, coordinated, read
 from hugginggpt.tools.encoder import Encoder
 from hugginggpt.tools.media import modality_of
@@ -24,6 +26,9 @@ CLEAR = 0.55  # how close each part of "X and Y" must be to a task of its own to
 _NOUNS: dict[Kind, str] = {"image": "the picture", "audio": "the recording", "video": "the video",
                            "table": "the table", "text": "the text"}  # fmt: skip
 _ALOUD = frozenset(["aloud", "loud", "spoken", "audibly"])
+
+
+_ORDINALS = {"one": 0, "first": 0, "former": 0, "other": 1, "second": 1, "latter": 1, "third": 2, "fourth": 3}
 
 
 class EmbeddedController:
@@ -98,8 +103,8 @@ class _Draft:
     def run(self) -> list[str]:
         """Fills the desk; returns the clauses that were not understood, as written."""
         clauses = self.reading.clauses
+        clauses = [self.told_apart(clause) for clause in clauses]
         asked = [clause for clause in clauses if clause.mood != "telling"]
-        self.told = " . ".join(clause.english(self.nouns) for clause in clauses if clause.mood == "telling")
         missed = []
         for clause in asked or clauses:
             for step in self.steps(clause):
@@ -109,6 +114,16 @@ class _Draft:
                 elif not self.desk.repeats(*best):
                     self.add(step, *best)
         return missed
+
+    def told_apart(self, clause: Clause) -> Clause:
+        """With "the one", "the other" and "the second" replaced by the files they mean."""
+        names, tokens = list(self.desk.files), list(clause.tokens)
+        for place, (token, after) in enumerate(zip_longest(tokens, clause.tokens[1:])):
+            ends = after is None or after.kind == "mark" or after.english in words("prepositions")
+            index = _ORDINALS.get(token.english, len(names))
+            if ends and index < len(names) > 1 and place and tokens[place - 1].english == "the":
+                tokens[place] = Token(names[index], "file", "file")
+        return Clause(tuple(tokens), clause.asked)
 
     def steps(self, clause: Clause) -> list[Clause]:
         """The clause, or the parts of "a caption and a depth map" where each is clearly a task of its own."""
@@ -121,9 +136,8 @@ class _Draft:
 
     def of(self, clause: Clause) -> Closeness:
         """How close the clause is to each task: as a whole, and without its topic."""
-        whole = clause.english(self.nouns, self.it())
-        core = _core(whole)
-        return mean(self.matcher.closeness(list(dict.fromkeys([whole, core]))))
+        plain, whole = clause.english(self.nouns), clause.english(self.nouns, self.it())
+        return mean(self.matcher.closeness([plain, whole, _core(whole)]))
 
     def it(self) -> str:
         """The noun for what the last step gave, or for the only kind of thing at hand."""
@@ -141,7 +155,7 @@ class _Draft:
         for spec in TASKS.values():
             source = self.desk.source(spec, clause)
             if source is not None:
-                value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost
+                value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost - 0.15 * self.desk.repeats(spec, source)
                 ranked.append((value, spec, source))
         if not ranked:
             return None
@@ -155,6 +169,8 @@ class _Draft:
         if self.desk.files or self.desk.content or self.desk.made or self.desk.earlier:
             kinds = {"action", "chat"} | ({"statement"} if clause.mood in {"noun", "telling"} else set())
             return max(close.none[kind] for kind in kinds)
+        if clause.mood == "order":
+            return max(close.none[kind] for kind in ("action", "chat", "assistant", "maths", "opinion"))
         return max(close.none.values()) + (0.1 if clause.question else 0.0)
 
     def allowed(self, spec: TaskSpec, source: Source) -> tuple[TaskSpec, Source] | None:
@@ -175,7 +191,7 @@ class _Draft:
         self.desk.add(spec, clause, source, languages if spec.id == "translation" else ())
         if languages and gives == "text" and spec.id not in {"translation", "text-generation"}:
             self.desk.add(TASKS["translation"], clause, Source((self.desk.made[-1],)), languages)
-        if clause.says("aloud") and gives not in MEDIA:
+        if clause.aloud and gives not in MEDIA:
             self.desk.add(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)))
 
 
@@ -199,15 +215,18 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
     elif clause.labels and "labels" in spec.outputs:
         value -= 0.05
     if spec.id == "translation":
-        value += 0.12 if clause.languages else 0.0 if "translate" in clause.words else -0.25
-    if "control" in ports and clause.control:
-        value += 0.05
+        value += 0.2 if clause.languages else 0.0 if "translate" in clause.words else -0.25
+    if spec.id == "image-to-control":
+        value += 0.1 * clause.says("controls")
+    if spec.id == "control-to-image":
+        guided = any(thing.task in MAPS for thing in source.things)
+        value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
     if "question" in ports:
         value += 0.15 if clause.asks and not clause.labels else 0.0 if clause.asks else -0.1
     if spec.id in CREATORS:
         value += 0.1 * (len(source.things) > 1) - 0.25 * clause.question
     elif main_port(spec).kind in MEDIA:
-        value += 0.05
-    if spec.id == "image-text-to-text":
+        value += 0.03
+    if spec.id == "image-text-to-text" or (spec.id == "text-to-speech" and source.through and not clause.aloud):
         value -= 0.1
     return value

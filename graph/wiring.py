@@ -13,7 +13,7 @@ from hugginggpt.tools.tasks import ITEMS, MEDIA, TASKS, Kind, Port, TaskSpec
 # Tasks that write, draw or play what the clause itself describes; to read something besides is optional.
 CREATORS = frozenset({"text-generation", "text-to-image", "text-to-audio", "text-to-video"})
 # A picture about a picture: what comes after means the picture itself, unless it names the map.
-_MAPS = frozenset({"depth-estimation", "image-to-control"})
+MAPS = frozenset({"depth-estimation", "image-to-control"})
 # Tasks that look into a text rather than pass it on: they read the text, not what was found in it.
 _READERS = frozenset({
     "question-answering", "token-classification", "text-classification", "zero-shot-classification",
@@ -105,7 +105,7 @@ class Desk:
         """Appends the tasks of one step, converting first: one task per file, and per language."""
         for name in source.through:
             source = Source((self._emit(TASKS[name], clause, source),))
-        if spec.id == "control-to-image" and not any(thing.task in _MAPS for thing in source.things):
+        if spec.id == "control-to-image" and not any(thing.task in MAPS for thing in source.things):
             source = Source((self._emit(TASKS["image-to-control"], clause, source),))
         for language in languages[:-1]:
             self._emit(spec, clause, source, language)
@@ -217,7 +217,7 @@ class Desk:
 def _meant(spec: TaskSpec, thing: Thing) -> Thing:
     """The thing itself, or what it was made from where the step is about that."""
     while thing.origin and (
-        (thing.task in _MAPS and spec.id != "control-to-image")
+        (thing.task in MAPS and spec.id != "control-to-image")
         or (thing.task == spec.id and spec.id not in CREATORS)
         or (spec.id in _READERS and (thing.kind != "text" or thing.task.endswith("question-answering")))
         or thing.task == "text-to-speech"
@@ -234,14 +234,14 @@ def _fed(thing: Thing, kind: Kind, clause: Clause, cost: float) -> Iterator[Sour
         yield Source((thing,), cost=cost)
     elif thing.kind == "table" and want == "text":
         yield Source((thing,), cost=cost + 0.05)
-    elif ITEMS.get(thing.kind) == want and thing.task and (want != "text" or by_item) and not thing.listed:
+    elif ITEMS.get(thing.kind) == want and thing.task and by_item and not thing.listed:
         yield Source((thing,), each=True, cost=cost)
     elif want == "text" and thing.task and thing.kind not in MEDIA:
         yield Source((thing,), cost=cost + 0.01)
     elif thing.origin and thing.kind not in MEDIA and thing.origin.kind == kind:
         yield Source((thing.origin,), cost=cost + 0.01)
     elif thing.kind in MEDIA and want == "text" and (way := conversion(thing.kind, want)):
-        yield Source((thing,), way, cost=cost + 0.04 * len(way))
+        yield Source((thing,), way, cost=cost + 0.02 * len(way))
 
 
 def _arguments(spec: TaskSpec, clause: Clause, source: Source) -> list[Argument]:

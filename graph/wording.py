@@ -204,7 +204,15 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
     while place < len(tokens):
         word, starts = tokens[place].english, not runs[-1]
         joint = _cut(tokens, place)
-        if word in {"before", "after", "once"} and is_verb(tokens, place + 1):
+        ahead = tokens[place + 1].english if place + 1 < len(tokens) else ""
+        waits = not starts and runs[-1][0].english in {"once", "when", "after"} and len(runs[-1]) > 1
+        if word == "before" and not starts and ahead in words("subjects"):
+            runs.append([])
+            place += 1
+        elif waits and is_verb(tokens, place) and tokens[place - 1].english not in words("subjects") | {"to", "the", "a"}:
+            runs.append([tokens[place]])
+            place += 1
+        elif word in {"before", "after", "once"} and is_verb(tokens, place + 1):
             if starts and word == "before":
                 turned.add(len(runs) - 1)
             elif not starts:
