@@ -14,21 +14,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hugginggpt.tools.media import (
-    BadFileError,
-    Limits,
+from hugginggpt.tools.media import BadFileError, Limits, inspect, modality, type_of_name
+from hugginggpt.tools.readers import (
+    UnreadableError,
     decode_audio,
     decode_image,
     encode_png,
     encode_wav,
-    inspect,
-    modality,
     resample,
     rows_of,
     text_of,
-    type_of_name,
 )
-from hugginggpt.tools.readers import UnreadableError
 
 LIMITS = Limits()
 TONE = (0.5 * np.sin(np.arange(8000) * 2 * np.pi * 440 / 16000)).astype(np.float32)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from hugginggpt.tools import views
 from hugginggpt.tools.artifacts import ArtifactError, ArtifactStore
-from hugginggpt.tools.media import Limits, decode_audio, decode_image, encode_png, encode_wav
+from hugginggpt.tools.media import Limits
+from hugginggpt.tools.readers import decode_audio, decode_image, encode_png, encode_wav
 from hugginggpt.tools.runtime import PermanentError
 from hugginggpt.tools.tasks import TASKS, Kind
 from hugginggpt.tools.values import Media

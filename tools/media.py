@@ -9,29 +9,18 @@ from hugginggpt.tools.readers import (
     TABLES,
     UnreadableError,
     audio_blocks,
-    decode_audio,
-    decode_image,
     decode_text,
-    encode_png,
-    encode_wav,
     load_image,
     open_audio,
     open_image,
     parquet_shape,
     pdf_pages,
-    resample,
     rows_of,
-    text_of,
 )
 from hugginggpt.tools.tasks import Kind
 from hugginggpt.tools.values import Artifact
 
-__all__ = [
-    "BadFileError", "Limits", "decode_audio", "decode_image", "encode_png", "encode_wav", "inspect",
-    "modality", "modality_of", "resample", "rows_of", "text_of", "type_of_name",
-]  # fmt: skip
-
-UNKNOWN = "application/octet-stream"
+_UNKNOWN = "application/octet-stream"
 
 # Media type and the file name extensions that mean it; the first is given to files of that type.
 _EXTENSIONS = """
@@ -117,7 +106,7 @@ class Limits:
 
 def type_of_name(name: str) -> str:
     """The media type that a file name's extension means; `application/octet-stream` for an unknown one."""
-    return _TYPES.get(PurePosixPath(name).suffix.lower().removeprefix("."), UNKNOWN)
+    return _TYPES.get(PurePosixPath(name).suffix.lower().removeprefix("."), _UNKNOWN)
 
 
 def extension_of(media_type: str) -> str:
@@ -173,7 +162,7 @@ def _sniff(data: bytes, name: str) -> str:
     named = type_of_name(name)
     if named in {"text/csv", "text/tab-separated-values", "application/json", "application/jsonl"}:
         return named
-    if named != UNKNOWN:
+    if named != _UNKNOWN:
         return named if named.startswith("text/") else "text/plain"
     return "application/json" if _is_json(text) else "text/plain"
 
@@ -191,9 +180,9 @@ def _is_json(text: str) -> bool:
 def _check_supported(name: str, media_type: str, kind: Kind) -> None:
     named = type_of_name(name)
     if media_type not in _READ.get(kind, {media_type}) or media_type == "application/zip":
-        shown = named if media_type == "application/zip" and named != UNKNOWN else media_type
+        shown = named if media_type == "application/zip" and named != _UNKNOWN else media_type
         raise BadFileError(f"{name}: {shown} is not supported; {_ADVICE[modality(shown)]}")
-    if named != UNKNOWN and modality(named) != kind:
+    if named != _UNKNOWN and modality(named) != kind:
         wanted = _A[modality(named)]
         raise BadFileError(
             f"{name}: its content is {media_type}, not {wanted}; attach {wanted} or correct the name"

@@ -9,17 +9,8 @@ from pydantic import FiniteFloat, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from hugginggpt.tools.artifacts import ArtifactStore
-from hugginggpt.tools.media import (
-    BadFileError,
-    Limits,
-    decode_audio,
-    decode_image,
-    encode_png,
-    encode_wav,
-    extension_of,
-    inspect,
-    modality,
-)
+from hugginggpt.tools.media import BadFileError, Limits, extension_of, inspect, modality
+from hugginggpt.tools.readers import decode_audio, decode_image, encode_png, encode_wav
 from hugginggpt.tools.runtime import PermanentError
 from hugginggpt.tools.tasks import Kind, TaskSpec
 from hugginggpt.tools.values import Artifact, Inputs, Media, Outputs
