@@ -67,8 +67,8 @@ def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:
     if built_with != (encoder.id, encoder.revision, encoder.dimension):
         raise OtherEncoderError(
             f"{folder}: the index was built with the encoder {manifest.encoder} "
-            f"({manifest.encoder_revision}), not with {encoder.id} ({encoder.revision}); set HUGGINGGPT_ENCODER to the former, or build the "
-            "index again with `hugginggpt index build`"
+            f"({manifest.encoder_revision}), not with {encoder.id} ({encoder.revision}); "
+            "set HUGGINGGPT_ENCODER to the former, or build the index again with `hugginggpt index build`"
         )
     for file in manifest.files.values():
         path = folder / file.name
