@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hugginggpt.tools import media
+from hugginggpt.tools import readers
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder, EncoderError
 from hugginggpt.tools.readers import UnreadableError
@@ -33,7 +33,7 @@ def _pixels(picture: Media) -> "NDArray[np.uint8]":
     """RGB, shape (height, width, 3)."""
     import numpy as np
 
-    return np.asarray(media.decode_image(picture.data))
+    return np.asarray(readers.decode_image(picture.data))
 
 
 def _read(inputs: Inputs, _: LoadEncoder) -> Outputs:
@@ -48,7 +48,7 @@ def _say(inputs: Inputs, _: LoadEncoder) -> Outputs:
     from hugginggpt.tools import speech
 
     samples, rate = speech.say(inputs["text"])
-    wav = media.encode_wav(samples / np.float32(32768), rate)
+    wav = readers.encode_wav(samples.astype(np.float32) / np.float32(32768), rate)
     return {"audio": Media(wav, "audio/wav", "speech.wav")}
 
 

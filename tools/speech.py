@@ -34,9 +34,11 @@ _STOP_WORDS = {
     "tr": "ve bir bu için ile de da çok ne gibi daha ama var mu",
 }
 
+_VOICES = {"en": "en-us"}  # where the voice has another name than the language
+
 
 def language(text: str) -> str:
-    """The espeak-ng voice for a text, by its script and its most frequent small words; `en` when unsure."""
+    """The language of a text, by its script and its most frequent small words; `en` when unsure."""
     letters = sum(letter.isalpha() for letter in text)
     for voice, span in _SCRIPTS.items():
         share = len(re.findall(f"[{span}]", text)) / max(letters, 1)
@@ -76,7 +78,9 @@ class _Espeak:
         return 0  # go on
 
     def say(self, text: str, voice: str) -> NDArray[np.int16]:
-        self._check(self._library.espeak_SetVoiceByName(voice.encode()), f"has no voice {voice!r}")
+        self._check(
+            self._library.espeak_SetVoiceByName(_VOICES.get(voice, voice).encode()), f"has no voice {voice!r}"
+        )
         data = text.encode() + b"\0"
         self._chunks.clear()
         code = self._library.espeak_Synth(
