@@ -6,14 +6,22 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Never
+from typing import Never, Protocol
 
 from hugginggpt.app import ask, doctor, index, plan, tasks
 from hugginggpt.app.settings import Parser
 
 _log = logging.getLogger(__name__)
 
-_COMMANDS = {"ask": ask, "plan": plan, "tasks": tasks, "index": index, "doctor": doctor}
+
+class _Command(Protocol):
+    """What a command's module has."""
+
+    def add_parser(self, subparsers: "argparse._SubParsersAction[Parser]") -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+_COMMANDS: dict[str, _Command] = {"ask": ask, "plan": plan, "tasks": tasks, "index": index, "doctor": doctor}
 
 
 def process() -> Never:
@@ -61,7 +69,7 @@ def _parser() -> Parser:
         epilog="Exit status: 0 answered, 1 a task failed, was skipped or has no model, 2 bad input.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command")
     for command in _COMMANDS.values():
         command.add_parser(subparsers)
     return parser

@@ -98,11 +98,10 @@ def _encoder(home: "Home") -> Finding:
 
 
 def _index(home: "Home") -> Finding:
-    from hugginggpt.index import manifest
-    from hugginggpt.index.errors import ModelIndexError
+    from hugginggpt.index import ModelIndexError, index_info
 
     try:
-        info = manifest.read(home.index)
+        info = index_info(home.index)
     except ModelIndexError as error:
         return Finding("index", "not built yet", str(error))
     return Finding(

@@ -59,14 +59,12 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
 
 def _cards(home: "Home") -> "list[ModelCard]":
     """Of the index in use; else what the starter index, which is built when it is needed, will have."""
-    from hugginggpt.index import manifest
+    from hugginggpt.index import ModelIndexError, index_info, starter_cards
     from hugginggpt.index.catalog import Catalog
-    from hugginggpt.index.errors import ModelIndexError
-    from hugginggpt.index.harvest import starter_cards
 
     try:
-        info = manifest.read(home.index)
-        return Catalog(home.index / info.files[manifest.CARDS].name).rows(list(range(info.models)))
+        info = index_info(home.index)
+        return Catalog(home.index / info.files["cards"].name).rows(list(range(info.models)))
     except (ModelIndexError, sqlite3.Error):
         return starter_cards()
 
