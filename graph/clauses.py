@@ -85,7 +85,9 @@ class Clause:
             alone = after is None or after.kind == "mark" or after.english in words("prepositions")
             if token.kind == "file":
                 said.append(nouns.get(token.written, "the file"))
-            elif token.english in {"it", "them"} or (alone and token.english in {"that", "this", "these", "those"}):
+            elif token.english in {"it", "them"} or (
+                alone and token.english in {"that", "this", "these", "those"}
+            ):
                 said.append(it)
             else:
                 said.append("this text" if token.kind == "quote" else token.english)
@@ -108,8 +110,17 @@ class Clause:
             name = forms("languages").get(token.english)
             before = self.tokens[place - 1].english if place else ""
             after = self.tokens[place + 1].english if place + 1 < len(self.tokens) else ""
-            described = after.isalpha() and after not in {"and", "or", "version", "translation", "then", "please"}
-            source = before == "from" or (before in words("described") and (described or before.endswith("ing")))
+            described = after.isalpha() and after not in {
+                "and",
+                "or",
+                "version",
+                "translation",
+                "then",
+                "please",
+            }
+            source = before == "from" or (
+                before in words("described") and (described or before.endswith("ing"))
+            )
             if token.kind == "word" and name and not source:
                 found.append(name)
         return list(dict.fromkeys(found))
@@ -167,9 +178,15 @@ def _mood(clause: Clause) -> Mood:
     if not said or words("own").intersection(said):
         return "telling" if said else "noun"
     first, rest = said[0], said[1:]
-    if wish or is_verb(tokens, 0) or (first.endswith("s") and first[:-1] in words("verbs") and first not in words("either")):
+    if (
+        wish
+        or is_verb(tokens, 0)
+        or (first.endswith("s") and first[:-1] in words("verbs") and first not in words("either"))
+    ):
         return "order"
-    if first in words("subordinate") | {"no", "not", "nothing", "none"} or (first.endswith("ed") and len(first) > 4):
+    if first in words("subordinate") | {"no", "not", "nothing", "none"} or (
+        first.endswith("ed") and len(first) > 4
+    ):
         return "telling"
     if first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects"):
         return "telling"
@@ -179,10 +196,21 @@ def _mood(clause: Clause) -> Mood:
         return "noun"
     subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
     if subject is not None and (
-        not words("wishing").isdisjoint(said[subject:]) or ("has", "to") in pairwise(said) or ("have", "to") in pairwise(said)
+        not words("wishing").isdisjoint(said[subject:])
+        or ("has", "to") in pairwise(said)
+        or ("have", "to") in pairwise(said)
     ):
         return "order"
-    determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"} or first.endswith("s")
+    determined = first in words("subjects") | {
+        "the",
+        "a",
+        "an",
+        "\0",
+        "all",
+        "every",
+        "in",
+        "on",
+    } or first.endswith("s")
     if determined and not words("finite").isdisjoint(said[:8]):
         return "telling"
     possessive = {"my", "our", "his", "her", "their", "its", "your", "this", "these", "those"}

@@ -7,47 +7,38 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hugginggpt.tools.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """How close a clause is to every task and to every kind of sentence that needs none, about 0 to 1."""
+    """How close a clause is to every task, and to every kind of sentence that needs none; about 0 to 1."""
 
     tasks: dict[str, float]
     none: dict[str, float]
 
 
 class Matcher:
-    """Compares clauses with the exemplars. They are encoded once, on the first clause."""
+    """Compares clauses with the exemplars."""
 
     def __init__(self, encoder: Callable[[], Encoder]) -> None:
         self._encoder = encoder
-        self._vectors: np.ndarray | None = None
+        self._known: dict[str, NDArray[np.float32]] = {}
 
-    def closeness(self, texts: Sequence[str]) -> list[Closeness]:
-        """One for each text, all encoded in one batch. Blocks."""
-        if not texts:
-            return []
-        encoder, rows = self._encoder(), _exemplars()
-        if self._vectors is None:
-            self._vectors = encoder.encode([phrase for _, _, phrase in rows])
-        similar = encoder.encode(texts) @ self._vectors.T
-        return [_gathered(row) for row in similar]
-
-
-def mean(several: Sequence[Closeness]) -> Closeness:
-    """The mean of some wordings of one clause."""
-    first = several[0]
-    return Closeness(
-        {name: sum(one.tasks[name] for one in several) / len(several) for name in first.tasks},
-        {name: sum(one.none[name] for one in several) / len(several) for name in first.none},
-    )
+    def closeness(self, *wordings: str) -> Closeness:
+        """Of one clause: the mean over its wordings. Blocks."""
+        new = [text for text in dict.fromkeys(wordings) if text not in self._known]
+        encoder = self._encoder()
+        if new:
+            rows = encoder.encode(new) @ _vectors(encoder).T
+            self._known |= dict(zip(new, rows, strict=True))
+        return _gathered(np.mean([self._known[text] for text in wordings], axis=0))
 
 
-def _gathered(similar: np.ndarray) -> Closeness:
-    """The mean of a group's nearest exemplar and its three nearest: steadier than the nearest alone."""
+def _gathered(similar: NDArray[np.float32]) -> Closeness:
+    """By group, from the cosine to each exemplar: the nearest, steadied by the mean of the three nearest."""
     groups: dict[tuple[str, str], list[float]] = {}
     for (table, name, _), value in zip(_exemplars(), similar, strict=True):
         groups.setdefault((table, name), []).append(float(value))
@@ -57,6 +48,12 @@ def _gathered(similar: np.ndarray) -> Closeness:
         target = closeness.tasks if table == "tasks" else closeness.none
         target[name] = 0.7 * best[0] + 0.3 * sum(best) / len(best)
     return closeness
+
+
+@cache
+def _vectors(encoder: Encoder) -> NDArray[np.float32]:
+    """The exemplars' vectors, a row each. Once per process: they are some hundred short phrases."""
+    return encoder.encode([phrase for _, _, phrase in _exemplars()])
 
 
 @cache

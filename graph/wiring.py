@@ -72,7 +72,13 @@ def detour(spec: TaskSpec) -> tuple[TaskSpec, tuple[str, ...]] | None:
     way = conversion(main.kind, "text") if main.kind in MEDIA else None
     for other in TASKS.values():
         others = [port.kind for port in other.inputs if port.required and port is not main_port(other)]
-        if way and rest and others == rest and main_port(other).kind == "text" and other.outputs == spec.outputs:
+        if (
+            way
+            and rest
+            and others == rest
+            and main_port(other).kind == "text"
+            and other.outputs == spec.outputs
+        ):
             return other, way
     return None
 
@@ -99,7 +105,9 @@ class Desk:
             replace(source, cost=source.cost + 0.2 * bool(clause.files))
             for source in self._at_hand(spec, kind, clause)
         ]
-        return min(found, key=lambda source: source.cost, default=Source(cost=0.03) if spec.id in CREATORS else None)
+        return min(
+            found, key=lambda source: source.cost, default=Source(cost=0.03) if spec.id in CREATORS else None
+        )
 
     def add(self, spec: TaskSpec, clause: Clause, source: Source, languages: Sequence[str] = ()) -> None:
         """Appends the tasks of one step, converting first: one task per file, and per language."""
@@ -115,7 +123,10 @@ class Desk:
         """Whether the step was there already, only in other words."""
         asks = "question" in {port.name for port in spec.inputs} or spec.id in CREATORS | {"translation"}
         return not asks and any(
-            (thing.task == spec.id or (thing.kind == spec.outputs[0] and ITEMS.get(thing.kind) == main_port(spec).kind))
+            (
+                thing.task == spec.id
+                or (thing.kind == spec.outputs[0] and ITEMS.get(thing.kind) == main_port(spec).kind)
+            )
             and source.things[:1] in ((thing.origin,), (thing,))
             for thing in self.made
         )
@@ -133,7 +144,9 @@ class Desk:
             self.next_id += 1
         origin = source.things[0] if source.things else None
         listed = self.tasks[-1].each is not None
-        self.made.append(Thing(tuple(refs), spec.outputs[0], spec.id, frozenset(clause.words), origin, listed))
+        self.made.append(
+            Thing(tuple(refs), spec.outputs[0], spec.id, frozenset(clause.words), origin, listed)
+        )
         return self.made[-1]
 
     def _literal(self, spec: TaskSpec, port: Port, clause: Clause, language: str) -> Argument | None:
@@ -155,10 +168,11 @@ class Desk:
             for word, after in pairwise(clause.words))  # fmt: skip
 
     def _mentions(self, clause: Clause, thing: Thing) -> bool:
-        """"the summary" after a summarization; "the fable" after "invent a fable"."""
+        """ "the summary" after a summarization; "the fable" after "invent a fable"."""
         named = nouns_of(thing.task)
         return any(
-            word in {"the", "that", "this", "its", "each", "every", "both", "those", "these", "repaired", "of"}
+            word
+            in {"the", "that", "this", "its", "each", "every", "both", "those", "these", "repaired", "of"}
             and (after in named or (after in thing.said and len(after) > 3 and after not in words("files")))
             for word, after in pairwise(clause.words)
         )
@@ -264,5 +278,9 @@ def _arguments(spec: TaskSpec, clause: Clause, source: Source) -> list[Argument]
 def _object(clause: Clause) -> str:
     """What is to be found: the words between the verb and the place."""
     said = clause.words[1:] or clause.words
-    stop = next((i for i, word in enumerate(said) if i and word in {"in", "on", "of", "from", "at", "and"}), len(said))
-    return " ".join(word for word in said[:stop] if word not in {"the", "all", "a", "every", "any"}) or "object"
+    stop = next(
+        (i for i, word in enumerate(said) if i and word in {"in", "on", "of", "from", "at", "and"}), len(said)
+    )
+    return (
+        " ".join(word for word in said[:stop] if word not in {"the", "all", "a", "every", "any"}) or "object"
+    )

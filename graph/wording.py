@@ -11,11 +11,10 @@ HEAD = 4000  # characters of a request that are read as instructions; a longer o
 LONG = 160  # characters from which a paragraph that gives no order is pasted text
 
 _QUOTE = re.compile(
-    r"```(.+?)```|“(.+?)”|„(.+?)[“”]|«(.+?)»|\"(.+?)\"|(?<!\w)['\u2018](?=\w)(.{2,}?)['\u2019](?!\w)", re.DOTALL
+    r"```(.+?)```|“(.+?)”|„(.+?)[“”]|«(.+?)»|\"(.+?)\"|(?<!\w)['\u2018](?=\w)(.{2,}?)['\u2019](?!\w)",
+    re.DOTALL,
 )
-_TOKEN = re.compile(
-    r"\n+|(?<!\S)(?:\d{1,2}[.)]|[-*•])(?=\s)|\[?\w+\]?(?:['\u2019.-]\w+)*|\.{3}|[^\w\s]"
-)
+_TOKEN = re.compile(r"\n+|(?<!\S)(?:\d{1,2}[.)]|[-*•])(?=\s)|\[?\w+\]?(?:['\u2019.-]\w+)*|\.{3}|[^\w\s]")
 _LIST_MARK = re.compile(r"\d{1,2}[.)]|[-*•]")
 _JOINTS = frozenset({",", "and", "plus", "&", "but", "+", "(", "-", "\u2013", "\u2014", "or"})
 
@@ -66,7 +65,11 @@ def coordinated(clause: Clause) -> list[Clause]:
 def _pasted(request: str) -> tuple[str, list[str]]:
     """The instruction in a request, and the text pasted into it: paragraphs that are long and order nothing."""
     if len(request) > HEAD:
-        lines = [line for line in (request[:HEAD].split("\n")[0], request[-HEAD:].split("\n")[-1]) if len(line) < 600]
+        lines = [
+            line
+            for line in (request[:HEAD].split("\n")[0], request[-HEAD:].split("\n")[-1])
+            if len(line) < 600
+        ]
         return "\n".join(dict.fromkeys(lines)) or request[:300], [request]
     kept: list[str] = []
     pasted: list[str] = []
@@ -130,7 +133,8 @@ def _takes_text(line: Sequence[Token]) -> bool:
     """Whether the words before a colon announce a text: "translate into French:", "summarize this:"."""
     last = [token.english for token in line[-3:]]
     return last[-1:] != ["following"] and any(
-        word in {"this", "text", "sentence", "aloud", "sentences"} or word.capitalize() in forms("languages").values()
+        word in {"this", "text", "sentence", "aloud", "sentences"}
+        or word.capitalize() in forms("languages").values()
         for word in last
     )
 
@@ -144,7 +148,9 @@ def _words(text: str, language: str) -> list[Token]:
             continue
         lower = written.lower()
         pieces = [lower] if lower in known or language == "English" else re.split(r"['-]", lower)
-        english = " ".join(known.get(piece) or forms("languages").get(piece, piece) for piece in pieces if piece)
+        english = " ".join(
+            known.get(piece) or forms("languages").get(piece, piece) for piece in pieces if piece
+        )
         tokens.append(Token(written, english.lower()))
     return tokens
 
@@ -184,7 +190,9 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
             return after - place
         clause = token.english != "or" and after + 2 < len(tokens)
         asks = ahead in words("asking") and tokens[0].english not in _LEADS
-        late = ahead in _LEADS and any(is_verb(tokens, spot) for spot in range(after + 1, min(after + 6, len(tokens))))
+        late = ahead in _LEADS and any(
+            is_verb(tokens, spot) for spot in range(after + 1, min(after + 6, len(tokens)))
+        )
         subject = ahead in words("subjects") and any(
             t.english in words("finite") | words("wishing") for t in tokens[after : after + 4]
         )
@@ -209,7 +217,11 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
         if word == "before" and not starts and ahead in words("subjects"):
             runs.append([])
             place += 1
-        elif waits and is_verb(tokens, place) and tokens[place - 1].english not in words("subjects") | {"to", "the", "a"}:
+        elif (
+            waits
+            and is_verb(tokens, place)
+            and tokens[place - 1].english not in words("subjects") | {"to", "the", "a"}
+        ):
             runs.append([tokens[place]])
             place += 1
         elif word in {"before", "after", "once"} and is_verb(tokens, place + 1):

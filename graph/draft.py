@@ -1,0 +1,180 @@
+"""Drafts a plan clause by clause: the task that each means, by closeness, by form and by what is at hand."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from hugginggpt.graph.clauses import Clause, Token
+from hugginggpt.graph.matching import Closeness, Matcher
+from hugginggpt.graph.vocabulary import words
+from hugginggpt.graph.wiring import CREATORS, MAPS, Desk, Source, detour, main_port
+from hugginggpt.graph.wording import coordinated
+from hugginggpt.tools.tasks import MEDIA, TASKS, Kind, TaskSpec
+
+# All numbers here are cosines of all-MiniLM-L6-v2, or are added to one. They were set by hand on the requests
+# of benchmarks/requests.jsonl.
+FLOOR = {"order": 0.28, "question": 0.28, "noun": 0.4, "telling": 0.4}  # less close is not understood
+CLEAR = 0.55  # how close each part of "X and Y" must be to a task of its own to be a step of its own
+REPEATED = 0.15  # against doing again what is done
+
+_NOUNS: dict[Kind, str] = {
+    "image": "the picture",
+    "audio": "the recording",
+    "video": "the video",
+    "table": "the table",
+    "text": "the text",
+}
+_ORDINALS = {"one": 0, "first": 0, "former": 0, "other": 1, "second": 1, "latter": 1, "third": 2, "fourth": 3}
+
+
+class Draft:
+    """Goes through the clauses of one request."""
+
+    def __init__(self, desk: Desk, matcher: Matcher, clauses: Sequence[Clause], banned: set[str]) -> None:
+        self.desk = desk
+        self.missed: list[str] = []
+        """Orders and questions that no task was found for, as written."""
+        self._matcher, self._clauses, self._banned = matcher, clauses, banned
+        self._nouns = {name: _NOUNS.get(kind, "the file") for name, kind in desk.files.items()}
+
+    def run(self) -> None:
+        """Fills the desk. What is only told is read as an order where nothing is ordered."""
+        clauses = [self._pointed(clause) for clause in self._clauses]
+        for clause in [clause for clause in clauses if clause.mood != "telling"] or clauses:
+            for step in self._steps(clause):
+                best = self._best(step)
+                if best is None:
+                    self.missed += [step.written] if step.mood in {"order", "question"} else []
+                elif not self.desk.repeats(*best):
+                    self._add(step, *best)
+
+    def _pointed(self, clause: Clause) -> Clause:
+        """With "the one", "the other" and "the second" replaced by the files they mean."""
+        names, tokens = list(self.desk.files), list(clause.tokens)
+        for place, (token, after) in enumerate(zip_longest(clause.tokens, clause.tokens[1:])):
+            ends = after is None or after.kind == "mark" or after.english in words("prepositions")
+            index = _ORDINALS.get(token.english, len(names))
+            if ends and index < len(names) > 1 and place and tokens[place - 1].english == "the":
+                tokens[place] = Token(names[index], "file", "file")
+        return Clause(tuple(tokens), clause.asked)
+
+    def _steps(self, clause: Clause) -> list[Clause]:
+        """The clause, or the parts of "a caption and a depth map" where each is clearly a task of its own."""
+        parts = coordinated(clause)
+        if len(parts) == 1 or clause.labels:
+            return [clause]
+        names = {found[0].id for found in map(self._best, parts) if found}
+        closest = min(max(self._close(part).tasks.values()) for part in parts)
+        return parts if len(names) == len(parts) and closest > CLEAR else [clause]
+
+    def _close(self, clause: Clause) -> Closeness:
+        """As it stands, with its pronouns put as nouns, and without its topic."""
+        whole = clause.english(self._nouns, self._it())
+        return self._matcher.closeness(clause.english(self._nouns), whole, _core(whole))
+
+    def _it(self) -> str:
+        """The noun for what the last step gave, or for the only kind of thing at hand."""
+        kinds: set[Kind] = {self.desk.made[-1].kind} if self.desk.made else set(self.desk.files.values())
+        if not kinds and self.desk.content:
+            kinds = {"text"}
+        if not kinds and self.desk.earlier:
+            kinds = {self.desk.earlier[-1].kind}
+        return _NOUNS.get(kinds.pop(), "it") if len(kinds) == 1 else "it"
+
+    def _best(self, clause: Clause) -> tuple[TaskSpec, Source] | None:
+        """The task that the clause means and what it reads, or None where no model is needed or known."""
+        close = self._close(clause)
+        ranked: list[tuple[float, TaskSpec, Source]] = []
+        for spec in TASKS.values():
+            source = self.desk.source(spec, clause)
+            if source is not None:
+                value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost
+                ranked.append((value - REPEATED * self.desk.repeats(spec, source), spec, source))
+        value, spec, source = max(ranked, key=lambda row: row[0])
+        if value < FLOOR[clause.mood] or value < self._none(clause, close):
+            return None
+        return self._allowed(spec, source)
+
+    def _none(self, clause: Clause, close: Closeness) -> float:
+        """How close the clause is to needing no task. A question about what is at hand may be asked."""
+        if self.desk.files or self.desk.content or self.desk.made or self.desk.earlier:
+            kinds = {"action", "chat"} | ({"statement"} if clause.mood in {"noun", "telling"} else set())
+        elif clause.mood == "order":
+            kinds = set(close.none) - {"statement", "question"}
+        else:
+            kinds = set(close.none)
+        return max(close.none[kind] for kind in kinds)
+
+    def _allowed(self, spec: TaskSpec, source: Source) -> tuple[TaskSpec, Source] | None:
+        """The task itself, or another way where no model could do it."""
+        if spec.id not in self._banned:
+            return spec, source
+        way = detour(spec)
+        if way is None or {way[0].id, *way[1]} & self._banned:
+            return None
+        return way[0], Source(source.things, way[1], source.each)
+
+    def _add(self, clause: Clause, spec: TaskSpec, source: Source) -> None:
+        """The step's tasks, and what the clause asks of its result besides: another language, a voice."""
+        languages, gives = clause.languages, spec.outputs[0]
+        if languages and spec.id == "text-to-speech" and source.things:
+            self.desk.add(TASKS["translation"], clause, source)
+            source = Source((self.desk.made[-1],))
+        self.desk.add(spec, clause, source, languages if spec.id == "translation" else ())
+        if languages and gives == "text" and spec.id not in {"translation", "text-generation"}:
+            self.desk.add(TASKS["translation"], clause, Source((self.desk.made[-1],)), languages)
+        if clause.aloud and gives not in MEDIA:
+            self.desk.add(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)))
+
+
+def _core(english: str) -> str:
+    """The clause without its topic: "write a report", of "write a report about the harvest in Spain"."""
+    said = english.split()
+    stops = {
+        "about",
+        "of",
+        "for",
+        "from",
+        "with",
+        "that",
+        "which",
+        "who",
+        "in",
+        "on",
+        "at",
+        "so",
+        "by",
+        ",",
+        ":",
+    }
+    end = next((place for place, word in enumerate(said) if place > 1 and word in stops), len(said))
+    return " ".join(said[:end])
+
+
+def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
+    """What the clause's form says for or against a task, added to its closeness."""
+    ports = {port.name for port in spec.inputs}
+    value = 0.0
+    if "objects" in spec.outputs:  # named things are found by their names
+        value += -0.08 if clause.says("generic") == ("candidate_labels" in ports) else 0.05
+    elif "candidate_labels" in ports:
+        value += 0.25 if clause.labels else -0.25
+    elif clause.labels and "labels" in spec.outputs:
+        value -= 0.05
+    if spec.id == "translation":
+        value += 0.2 if clause.languages else 0.0 if "translate" in clause.words else -0.25
+    if spec.id == "image-to-control":
+        value += 0.1 * clause.says("controls")
+    if spec.id == "control-to-image":
+        guided = any(thing.task in MAPS for thing in source.things)
+        value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
+    if "question" in ports:
+        value += 0.15 if clause.asks and not clause.labels else 0.0 if clause.asks else -0.1
+    if spec.id in CREATORS:
+        value += 0.1 * (len(source.things) > 1) - 0.25 * clause.question
+    elif main_port(spec).kind in MEDIA:
+        value += 0.03
+    if spec.id == "image-text-to-text" or (
+        spec.id == "text-to-speech" and source.through and not clause.aloud
+    ):
+        value -= 0.1
+    return value
