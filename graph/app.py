@@ -3,9 +3,9 @@
 from langgraph.graph import START
 
 from hugginggpt.graph import nodes, routes
+from hugginggpt.graph.compiled import Builder
 from hugginggpt.graph.context import Context
 from hugginggpt.graph.state import Input, Output, State
-from hugginggpt.graph.synchronous import Builder
 
 builder = Builder(State, context_schema=Context, input_schema=Input, output_schema=Output)
 builder.add_node("plan", nodes.plan)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage
-from langgraph.config import get_stream_writer
+from langgraph.config import get_config, get_stream_writer
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
 
 from hugginggpt.graph import resources
 from hugginggpt.graph.arguments import Sources
+from hugginggpt.graph.compiled import models_at_once
 from hugginggpt.graph.context import Context, Home
 from hugginggpt.graph.controller import Controller, controller_for
 from hugginggpt.graph.dataflow import Job, run_plan
@@ -120,7 +121,7 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
             reasons={task.id: why_none(task, resources.index(home), runtimes) for task in without},
             runtimes=runtimes,
             limits=Limits(context.task_timeout, context.max_attempts),
-            places=asyncio.Semaphore(context.max_parallel),
+            places=asyncio.Semaphore(models_at_once(get_config(), context.max_parallel)),
             max_items=context.max_items,
         )
 

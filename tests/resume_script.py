@@ -32,7 +32,7 @@ async def main(database, nested):
     runtime.RUNTIMES.clear()
     runtime.RUNTIMES["bench"] = "doubles:Bench"
     nodes.controller_for = lambda home: Scripted(PLAN)
-    config = {"configurable": {"thread_id": "t"}, "max_concurrency": 3 if nested else None}
+    config = {"configurable": {"thread_id": "t"}, "max_concurrency": 4 if nested else None}
     async with AsyncSqliteSaver.from_conn_string(database) as saver:
         if nested:
             inner = builder.compile(name="hugginggpt")

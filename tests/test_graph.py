@@ -101,12 +101,12 @@ async def test_a_model_that_takes_too_long_is_given_up(script, models):
 
 async def test_a_task_whose_shortlist_is_used_up_is_selected_anew_without_what_was_tried(script, models):
     models("broken", "broken-too", "echo")
-    script([generate(0, "a"), generate(1, {"from": 0})], choice=0)
+    script([generate(0, "a")])
     output = await ask(top_k=1, max_retries=2)
     tried = [attempt["model"] for attempt in output["results"][0]["attempts"]]
-    assert len(set(tried)) == len(tried)
+    assert sorted(tried[:-1]) == sorted({*tried} - {"bench/echo"})
     assert tried[-1] == "bench/echo"
-    assert statuses(output) == {0: "done", 1: "done"}
+    assert statuses(output) == {0: "done"}
 
 
 async def test_selecting_anew_is_limited(script, models):
@@ -182,6 +182,12 @@ async def test_independent_tasks_run_at_once_up_to_the_limit(script, bench):
     assert bench().most == 3
 
 
+async def test_max_concurrency_of_the_caller_limits_the_models(script, bench):
+    script([generate(0, "@0.05 0"), *[generate(n, [f"@0.05 {n}", {"from": 0}]) for n in range(1, 6)]])
+    await graph.ainvoke({"messages": [HumanMessage("go")]}, {"max_concurrency": 2})
+    assert bench().most == 2
+
+
 async def test_waiting_for_inputs_holds_no_place(script):
     script([generate(1, {"from": 0}), generate(2, {"from": 0}), generate(0, "@0.05 a")])
     assert set(statuses(await ask(max_parallel=1)).values()) == {"done"}
@@ -190,7 +196,7 @@ async def test_waiting_for_inputs_holds_no_place(script):
 async def test_cancelling_stops_the_models(script, bench):
     script([generate(0, "@30 a"), generate(1, "@30 b")])
     run = asyncio.create_task(ask())
-    while bench().running < 2:
+    while bench().running < 2:  # noqa: ASYNC110, the double has no event to wait for
         await asyncio.sleep(0.01)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -244,7 +250,7 @@ def test_invoke_and_stream_work_for_synchronous_hosts(script):
     script([generate(0, "a")], [generate(0, "b")])
     assert graph.invoke({"messages": [HumanMessage("go")]})["messages"][-1].text == "0=<a>;"
     steps = list(graph.stream({"messages": [HumanMessage("go")]}, stream_mode="updates"))
-    assert [name for step in steps for name in step] == ["plan", "select", "execute", "synthesize"]
+    assert [name for step in steps for name in step] == ["plan", "select", "task", "execute", "synthesize"]
 
 
 async def test_invoke_works_inside_a_running_event_loop(script):
