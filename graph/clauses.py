@@ -22,11 +22,13 @@ _CONTROLS = {
 _CONTROL = {word: name for name, listed in _CONTROLS.items() for word in listed.split()}
 
 _POLITE = re.compile(
-    r"\A(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|you|first) )*"
-    r"(?P<wish>(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)|(?:i|we) (?:also )?(?:want|need)"
+    r"\A(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|first) )*"
+    r"(?P<wish>(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)"
+    r"|(?:what )?(?:i|we) (?:also )?(?:want|need|lack|miss)(?: is| are)?"
     r"|help me|go ahead and|let's|i'm after|would you mind) )?"
-    r"(?:(?:also|please|you|just|now|to|me) )*(?:(?:use|take|using) (?:the|that|this|its|those|these) \w+ to )?(?=\S)"
-)
+    r"(?:(?:also|please|you|just|now|to|me) )*"
+    r"(?:(?:use|take|using) (?:the|that|this|its|those|these) \w+ to )?(?=\S)"
+)  # "could you please", "I'd like you to", "use the summary to"
 
 Mood = Literal["order", "question", "telling", "noun"]
 
@@ -160,9 +162,15 @@ def is_verb(tokens: Sequence[Token], place: int) -> bool:
 
 
 def _bare(tokens: Sequence[Token]) -> tuple[list[Token], bool]:
-    """Without marks, files at the beginning and "could you please"; and whether that was a wish: "I'd like …"."""
+    """Without marks, leading files and "could you please"; and whether it is a wish, like "I need"."""
     bare = [token for token in tokens if token.kind != "mark" and token.english]
-    while len(bare) > 1 and bare[0].kind in {"file", "quote"} and is_verb(bare, 1):
+    while (
+        len(bare) > 1
+        and bare[0].kind in {"file", "quote"}
+        and (
+            is_verb(bare, 1) or bare[1].english in words("wh") | {"does", "do", "did", "will", "can", "could"}
+        )
+    ):
         bare = bare[1:]
     lead = _POLITE.match(" ".join(token.english for token in bare))
     count = len(lead[0].split()) if lead else 0
@@ -175,46 +183,49 @@ def _bare(tokens: Sequence[Token]) -> tuple[list[Token], bool]:
 def _mood(clause: Clause) -> Mood:
     tokens, wish = _bare(clause.tokens)
     said = [word for token in tokens for word in (token.english.split() if token.kind == "word" else ["\0"])]
-    if not said or words("own").intersection(said):
-        return "telling" if said else "noun"
-    first, rest = said[0], said[1:]
+    if not said or "[mask]" in said:
+        return "noun"
+    first, verb = said[0], said[0].removesuffix("s")
+    if not words("own").isdisjoint(said) or _is_background(said):
+        return "telling"
     if (
         wish
         or is_verb(tokens, 0)
-        or (first.endswith("s") and first[:-1] in words("verbs") and first not in words("either"))
+        or (first != verb and verb in words("verbs") and first not in words("either"))
     ):
         return "order"
-    if first in words("subordinate") | {"no", "not", "nothing", "none"} or (
-        first.endswith("ed") and len(first) > 4
-    ):
-        return "telling"
-    if first in {"when", "once", "after", "where"} and rest and rest[0] in words("subjects"):
-        return "telling"
-    if first in words("asking") or (clause.asked and not words("finite").isdisjoint(said)):
+    if first in words("asking") or (clause.asked and not (words("finite") | words("wh")).isdisjoint(said)):
         return "question"
     if clause.asked:
         return "noun"
+    return "order" if _is_wish(said) else "telling" if _is_told(said) else "noun"
+
+
+def _is_background(said: Sequence[str]) -> bool:
+    """ "Because it rained", "no poetry", "recorded last night", "when it is done"."""
+    first, rest = said[0], said[1:]
+    return (
+        first in words("subordinate") | {"no", "not", "nothing", "none"}
+        or (first.endswith("ed") and len(first) > 4)
+        or (first in {"when", "once", "after", "where"} and bool(rest) and rest[0] in words("subjects"))
+    )
+
+
+def _is_wish(said: Sequence[str]) -> bool:
+    """ "It should be in Welsh", "the editor wants a title"."""
     subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
-    if subject is not None and (
-        not words("wishing").isdisjoint(said[subject:])
-        or ("has", "to") in pairwise(said)
-        or ("have", "to") in pairwise(said)
-    ):
-        return "order"
-    determined = first in words("subjects") | {
-        "the",
-        "a",
-        "an",
-        "\0",
-        "all",
-        "every",
-        "in",
-        "on",
-    } or first.endswith("s")
-    if determined and not words("finite").isdisjoint(said[:8]):
-        return "telling"
+    must = ("has", "to") in pairwise(said) or ("have", "to") in pairwise(said)
+    return subject is not None and (must or not words("wishing").isdisjoint(said[subject:]))
+
+
+def _is_told(said: Sequence[str]) -> bool:
+    """A subject and a verb: "the tent is up for sale"."""
+    first = said[0]
+    determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"}
+    if (determined or first.endswith("s")) and not words("finite").isdisjoint(said[:8]):
+        return True
     possessive = {"my", "our", "his", "her", "their", "its", "your", "this", "these", "those"}
-    return "telling" if first in words("subjects") - possessive else "noun"
+    return first in words("subjects") - possessive
 
 
 def _alternatives(tokens: Sequence[Token]) -> list[str]:

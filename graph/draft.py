@@ -14,6 +14,7 @@ from hugginggpt.tools.tasks import MEDIA, TASKS, Kind, TaskSpec
 # of benchmarks/requests.jsonl.
 FLOOR = {"order": 0.28, "question": 0.28, "noun": 0.4, "telling": 0.4}  # less close is not understood
 CLEAR = 0.55  # how close each part of "X and Y" must be to a task of its own to be a step of its own
+VAGUE = 0.42  # an order that is less close than this to every task is read after what was told before it
 REPEATED = 0.15  # against doing again what is done
 
 _NOUNS: dict[Kind, str] = {
@@ -31,6 +32,7 @@ class Draft:
 
     def __init__(self, desk: Desk, matcher: Matcher, clauses: Sequence[Clause], banned: set[str]) -> None:
         self.desk = desk
+        self._told = ""
         self.missed: list[str] = []
         """Orders and questions that no task was found for, as written."""
         self._matcher, self._clauses, self._banned = matcher, clauses, banned
@@ -39,13 +41,28 @@ class Draft:
     def run(self) -> None:
         """Fills the desk. What is only told is read as an order where nothing is ordered."""
         clauses = [self._pointed(clause) for clause in self._clauses]
-        for clause in [clause for clause in clauses if clause.mood != "telling"] or clauses:
+        told = [clause.english(self._nouns) for clause in clauses if clause.mood == "telling"]
+        self._told = told[-1] if told else ""
+        asked = [clause for clause in clauses if clause.mood != "telling"] or clauses
+        for clause in self._voiced_last(asked):
             for step in self._steps(clause):
                 best = self._best(step)
                 if best is None:
                     self.missed += [step.written] if step.mood in {"order", "question"} else []
                 elif not self.desk.repeats(*best):
                     self._add(step, *best)
+
+    def _voiced_last(self, clauses: Sequence[Clause]) -> list[Clause]:
+        """ "Read it out, in English, cut down to what matters": what works on text comes before it is spoken."""
+        ordered: list[Clause] = []
+        for clause in clauses:
+            near = self._close(clause).tasks
+            on_text = max(near, key=lambda name: near[name]) in {"translation", "summarization"}
+            if on_text and not clause.aloud and ordered and ordered[-1].aloud and not clause.says("pointing"):
+                ordered.insert(len(ordered) - 1, clause)
+            else:
+                ordered.append(clause)
+        return ordered
 
     def _pointed(self, clause: Clause) -> Clause:
         """With "the one", "the other" and "the second" replaced by the files they mean."""
@@ -67,9 +84,15 @@ class Draft:
         return parts if len(names) == len(parts) and closest > CLEAR else [clause]
 
     def _close(self, clause: Clause) -> Closeness:
-        """As it stands, with its pronouns put as nouns, and without its topic."""
+        """As it stands, with its pronouns put as nouns, and without its topic; if vague, after what was told."""
         whole = clause.english(self._nouns, self._it())
-        return self._matcher.closeness(clause.english(self._nouns), whole, _core(whole))
+        wordings = [clause.english(self._nouns), whole]
+        if clause.mood != "noun":
+            wordings.append(_core(whole))
+        close = self._matcher.closeness(*dict.fromkeys(wordings))
+        if self._told and clause.mood == "order" and max(close.tasks.values()) < VAGUE:
+            close = self._matcher.closeness(*dict.fromkeys(wordings), f"{self._told} . {whole}")
+        return close
 
     def _it(self) -> str:
         """The noun for what the last step gave, or for the only kind of thing at hand."""
@@ -90,13 +113,18 @@ class Draft:
                 value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost
                 ranked.append((value - REPEATED * self.desk.repeats(spec, source), spec, source))
         value, spec, source = max(ranked, key=lambda row: row[0])
-        if value < FLOOR[clause.mood] or value < self._none(clause, close):
+        floor = FLOOR["order"] if spec.id in CREATORS and not self._at_hand else FLOOR[clause.mood]
+        if value < floor or value < self._none(clause, close):
             return None
         return self._allowed(spec, source)
 
+    @property
+    def _at_hand(self) -> bool:
+        return bool(self.desk.files or self.desk.content or self.desk.made or self.desk.earlier)
+
     def _none(self, clause: Clause, close: Closeness) -> float:
         """How close the clause is to needing no task. A question about what is at hand may be asked."""
-        if self.desk.files or self.desk.content or self.desk.made or self.desk.earlier:
+        if self._at_hand:
             kinds = {"action", "chat"} | ({"statement"} if clause.mood in {"noun", "telling"} else set())
         elif clause.mood == "order":
             kinds = set(close.none) - {"statement", "question"}
@@ -150,6 +178,12 @@ def _core(english: str) -> str:
     return " ".join(said[:end])
 
 
+def _asking(source: Source) -> list[TaskSpec]:
+    """The tasks that ask the source's own medium something."""
+    kinds = {thing.kind for thing in source.things}
+    return [spec for spec in TASKS.values() if spec.input("question") and main_port(spec).kind in kinds]
+
+
 def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
     """What the clause's form says for or against a task, added to its closeness."""
     ports = {port.name for port in spec.inputs}
@@ -169,6 +203,13 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
         value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
     if "question" in ports:
         value += 0.15 if clause.asks and not clause.labels else 0.0 if clause.asks else -0.1
+        value -= 0.1 * any(detour(other) for other in _asking(source) if source.through)
+    if "table" in ports:  # one answer, or one for every row
+        value += (0.1 if clause.says("each") else -0.05) * (1 if spec.id.startswith("tabular") else -1)
+    if spec.id == "fill-mask" and "[mask]" in clause.words:
+        value += 0.4
+    if spec.id == "text-to-speech" and clause.aloud:
+        value += 0.1
     if spec.id in CREATORS:
         value += 0.1 * (len(source.things) > 1) - 0.25 * clause.question
     elif main_port(spec).kind in MEDIA:

@@ -1,7 +1,7 @@
 """Which tasks a clause may mean: its closeness to the exemplar phrases of every task."""
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -32,7 +32,7 @@ class Matcher:
         new = [text for text in dict.fromkeys(wordings) if text not in self._known]
         encoder = self._encoder()
         if new:
-            rows = encoder.encode(new) @ _vectors(encoder).T
+            rows = np.matmul(encoder.encode(new), _vectors(encoder).T)
             self._known |= dict(zip(new, rows, strict=True))
         return _gathered(np.mean([self._known[text] for text in wordings], axis=0))
 
@@ -50,10 +50,15 @@ def _gathered(similar: NDArray[np.float32]) -> Closeness:
     return closeness
 
 
-@cache
+_encoded: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+
 def _vectors(encoder: Encoder) -> NDArray[np.float32]:
     """The exemplars' vectors, a row each. Once per process: they are some hundred short phrases."""
-    return encoder.encode([phrase for _, _, phrase in _exemplars()])
+    key = encoder.id, encoder.revision
+    if key not in _encoded:
+        _encoded[key] = encoder.encode([phrase for _, _, phrase in _exemplars()])
+    return _encoded[key]
 
 
 @cache

@@ -97,7 +97,9 @@ class Desk:
     def source(self, spec: TaskSpec, clause: Clause) -> Source | None:
         """What the task would read for this clause; None where there is nothing that it can read."""
         kind = main_port(spec).kind
-        if (spec.id in CREATORS or spec.id == "summarization") and (several := self._several(clause)):
+        if (spec.id in CREATORS | {"summarization", "sentence-similarity"}) and (
+            several := self._several(clause)
+        ):
             return Source(several)
         if spec.id in CREATORS and not (clause.files or clause.quotes or self._points(clause)):
             return Source(cost=0.03)
@@ -135,8 +137,10 @@ class Desk:
         main, refs = main_port(spec), []
         for argument in _arguments(spec, clause, source):
             args: dict[str, Argument] = {}
-            for port in spec.inputs:
+            for port in reversed(spec.inputs):
                 value = argument if port is main else self._literal(spec, port, clause, language)
+                if port.name == "source" and isinstance(argument, list) and len(argument) > 1:
+                    value, args[main.name] = argument[0], argument[1:]
                 if value is not None:
                     args[port.name] = value
             self.tasks.append(Task(id=self.next_id, task=spec.id, args=args))
@@ -247,7 +251,7 @@ def _fed(thing: Thing, kind: Kind, clause: Clause, cost: float) -> Iterator[Sour
     if thing.kind in {kind, want}:
         yield Source((thing,), cost=cost)
     elif thing.kind == "table" and want == "text":
-        yield Source((thing,), cost=cost + 0.05)
+        yield Source((thing,), cost=cost + 0.1)
     elif ITEMS.get(thing.kind) == want and thing.task and by_item and not thing.listed:
         yield Source((thing,), each=True, cost=cost)
     elif want == "text" and thing.task and thing.kind not in MEDIA:

@@ -21,6 +21,8 @@ _JOINTS = frozenset({",", "and", "plus", "&", "but", "+", "(", "-", "\u2013", "\
 # "According to the letter, when …", "and from both write …": words that a step may begin with before its verb.
 _LEADS = frozenset({"according", "from", "of", "with", "using", "for", "in", "on", "out", "based"})
 
+_PASSIVE = frozenset({"it", "this", "that", "they", "these", "is", "are", "gets", "get", "being", "be"})
+
 Span = tuple[int, int, Token]
 
 
@@ -123,7 +125,7 @@ def _after_colon(request: str, found: Sequence[Span], language: str) -> list[Spa
         orders = any(is_verb(line, place) or token.english == "this" for place, token in enumerate(line))
         items = re.split(r",|;|\n|\bor\b|\band\b|/", rest)
         listed = len(items) > 1 and all(len(item.split()) <= 4 for item in items)
-        steps = _LIST_MARK.match(rest) or is_verb(_words(rest, language), 0) and not line[-1:] == ["this"]
+        steps = _LIST_MARK.match(rest) or is_verb(_words(rest, language), 0) and True
         if orders and not listed and not (steps and not _takes_text(line)) and len(rest.split()) > 2:
             return [(match.start(), len(request), Token(rest.strip(), "this text", "quote"))]
     return []
@@ -196,7 +198,8 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
         subject = ahead in words("subjects") and any(
             t.english in words("finite") | words("wishing") for t in tokens[after : after + 4]
         )
-        return after - place if clause and (asks or subject or late) else 0
+        because = token.english == "," and ahead in words("subordinate") | {"that"}
+        return after - place if clause and (asks or subject or late or because) else 0
     if token.english in {"which", "that"} and place and ahead in {"you", "i", "we"}:
         return 2 if any(is_verb(tokens, spot) for spot in range(after, min(after + 3, len(tokens)))) else 0
     return 0
@@ -217,6 +220,8 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
         if word == "before" and not starts and ahead in words("subjects"):
             runs.append([])
             place += 1
+            while place < len(tokens) - 1 and tokens[place].english in _PASSIVE:
+                place += 1
         elif (
             waits
             and is_verb(tokens, place)
