@@ -85,6 +85,8 @@ def _run(args: argparse.Namespace, thread: str) -> int:
         state = _answered(ask, quiet=args.json)
         artifacts = _exported(ask, state)
     (_print_json if args.json else _print)(state, artifacts)
+    if args.thread is None and sys.stderr.isatty():
+        print(f"Goes on with: hugginggpt ask --thread {thread} …", file=sys.stderr)
     return 0 if _all_done(state) else 1
 
 
@@ -138,7 +140,7 @@ def _exported(ask: Ask, state: "State") -> list[dict[str, Any]]:
 def _print(state: "State", artifacts: list[dict[str, Any]]) -> None:
     from hugginggpt.app.progress import plain
 
-    print(plain(state["messages"][-1].text))
+    print(plain(state["messages"][-1].text).strip())
     for artifact in artifacts:
         print(artifact["path"])
 

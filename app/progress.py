@@ -16,6 +16,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 _LOOKS = {"planned": ("·", "dim"), "done": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
+_LONGEST = 120
+"""Characters of an error that are shown; the answer has all of it."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -64,10 +66,11 @@ class Row:
     def facts(self) -> str:
         """`builtin/rapidocr on builtin, 1.2 s: what went wrong`."""
         seconds = time.monotonic() - self.started if self.status == "running" else self.seconds
-        model = f"{self.model} on {self.runtime}" if self.model and self.runtime else self.model
+        model = f"{self.model} on {self.runtime}" if self.model and self.status != "skipped" else ""
         timed = f"{seconds:.1f} s" if self.status in {"done", "failed"} or seconds >= 0.1 else ""
         facts = ", ".join(part for part in (model, timed) if part)
-        return plain(": ".join(part for part in (facts, self.error) if part)).replace("\n", " ")
+        error = f"{self.error[:_LONGEST]}…" if len(self.error) > _LONGEST else self.error
+        return plain(": ".join(part for part in (facts, error) if part)).replace("\n", " ")
 
 
 def _short(argument: object) -> str:

@@ -92,8 +92,9 @@ def test_two_files_of_one_name_are_kept_apart(capsys, place):
     assert "memo-2.txt" in capsys.readouterr().err
 
 
-def test_a_terminal_shows_the_plan_as_a_tree():
+def test_a_terminal_shows_the_plan_as_a_tree_and_how_to_go_on():
     shell = f"stty cols 150; {PROGRAM} ask '{READ}' --file {INVOICE}"
     done = subprocess.run(["script", "-qec", shell, "/dev/null"], capture_output=True, check=True)
     assert "✓ ".encode() in done.stdout
     assert b"\x1b[" in done.stdout
+    assert re.search(rb"Goes on with: hugginggpt ask --thread \w+-\w+", done.stdout)
