@@ -48,7 +48,7 @@ class State(TypedDict, total=False):
     request: str
     """Id of the message that is being answered; empty between turns."""
     first: int
-    """Id of the turn's first task: results from here on are this turn's."""
+    """Id of the turn's first task."""
     plan: Plan
     problems: list[str]
     """What is wrong with the plan; empty when it can be run."""
@@ -71,18 +71,22 @@ def done(results: Iterable[Result]) -> dict[int, Result]:
 
 
 def turn_results(state: State) -> list[Result]:
-    """The results of this turn, superseded ones of earlier plans included."""
-    return [result for result in state.get("results", []) if result["id"] >= state.get("first", 0)]
+    """The results of this turn: of its plan's tasks, and of those that could not be planned.
 
-
-def shortfalls(state: State) -> list[Result]:
-    """What this turn did not do: its plan's failed and skipped tasks, and those that could not be planned.
-
-    Failures that another plan made up for are not among them.
+    What failed and was made up for by another plan is not among them.
     """
     ids = {task.id for task in state["plan"].tasks}
     return [
         result
-        for result in turn_results(state)
-        if result["error"] and (result["id"] in ids or result["error"]["kind"] == "invalid-plan")
+        for result in state.get("results", [])
+        if result["id"] in ids or (result["id"] >= state["first"] and _unplanned(result))
     ]
+
+
+def shortfalls(state: State) -> list[Result]:
+    """What this turn did not do: results that failed or were skipped."""
+    return [result for result in turn_results(state) if result["error"]]
+
+
+def _unplanned(result: Result) -> bool:
+    return result["error"] is not None and result["error"]["kind"] == "invalid-plan"

@@ -105,8 +105,9 @@ async def test_a_second_turn_reaches_the_results_of_the_first(server):
     assert values["artifacts"][0]["media_type"] == "audio/wav"
 
 
-async def test_settings_of_a_run_are_checked_by_the_server(server):
+async def test_the_settings_of_a_run_are_described_for_the_form(server):
     url, _ = server
     client = get_client(url=url)
-    schemas = await client.assistants.get_schemas("hugginggpt")
-    assert "max_replans" in str(schemas["context_schema"])
+    [assistant] = await client.assistants.search(graph_id="hugginggpt")
+    schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+    assert "Times a failed plan is made anew." in str(schemas["context_schema"])
