@@ -11,7 +11,7 @@ help:  ## show this
 
 demo: .venv/.offline  ## set up, then read an invoice, answer a question on it and say the answer aloud
 	@$(BIN)/hugginggpt index info >/dev/null 2>&1 || $(BIN)/hugginggpt index build
-	$(BIN)/hugginggpt ask "What is the total of this invoice? Read the answer aloud." --file examples/invoice.png
+	$(BIN)/hugginggpt ask "Read the text in this picture. What is the total of the invoice? Read the answer aloud." --file examples/invoice.png
 
 test: .venv/.test  ## set up and run all tests
 	$(BIN)/python -m pytest

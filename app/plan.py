@@ -133,7 +133,8 @@ def _show(plan: "Plan", problems: list[str]) -> None:
 
     from hugginggpt.app.progress import Row, plan_tree
 
-    console = Console(highlight=False, markup=False)
+    # Elsewhere than on a terminal, a task is a line, however long.
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000)
     console.print(plan_tree([Row.of(task) for task in wire(plan)["tasks"]]))
     for problem in problems:
         console.print(f"problem: {problem}", style="red")
