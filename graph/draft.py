@@ -53,7 +53,7 @@ class Draft:
                     self._add(step, *best)
 
     def _voiced_last(self, clauses: Sequence[Clause]) -> list[Clause]:
-        """ "Read it out, in English, cut down to what matters": what works on text comes before it is spoken."""
+        """What works on a text comes before it is spoken: "read it out, in English, cut down a bit"."""
         ordered: list[Clause] = []
         for clause in clauses:
             near = self._close(clause).tasks
@@ -84,7 +84,7 @@ class Draft:
         return parts if len(names) == len(parts) and closest > CLEAR else [clause]
 
     def _close(self, clause: Clause) -> Closeness:
-        """As it stands, with its pronouns put as nouns, and without its topic; if vague, after what was told."""
+        """As it stands, with nouns for its pronouns, and without its topic; if vague, after what was told."""
         whole = clause.english(self._nouns, self._it())
         wordings = [clause.english(self._nouns), whole]
         if clause.mood != "noun":
@@ -185,37 +185,36 @@ def _asking(source: Source) -> list[TaskSpec]:
 
 
 def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
-    """What the clause's form says for or against a task, added to its closeness."""
+    """What the clause's form and the source say for or against a task, added to its closeness."""
     ports = {port.name for port in spec.inputs}
-    value = 0.0
-    if "objects" in spec.outputs:  # named things are found by their names
-        value += -0.08 if clause.says("generic") == ("candidate_labels" in ports) else 0.05
-    elif "candidate_labels" in ports:
-        value += 0.25 if clause.labels else -0.25
-    elif clause.labels and "labels" in spec.outputs:
-        value -= 0.05
-    if spec.id == "translation":
-        value += 0.2 if clause.languages else 0.0 if "translate" in clause.words else -0.25
-    if spec.id == "image-to-control":
-        value += 0.1 * clause.says("controls")
-    if spec.id == "control-to-image":
-        guided = any(thing.task in MAPS for thing in source.things)
-        value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
+    value = _for_naming(spec, clause, ports)
     if "question" in ports:
-        value += 0.15 if clause.asks and not clause.labels else 0.0 if clause.asks else -0.1
+        value += (0.0 if clause.labels else 0.15) if clause.asks else -0.1
         value -= 0.1 * any(detour(other) for other in _asking(source) if source.through)
     if "table" in ports:  # one answer, or one for every row
         value += (0.1 if clause.says("each") else -0.05) * (1 if spec.id.startswith("tabular") else -1)
-    if spec.id == "fill-mask" and "[mask]" in clause.words:
-        value += 0.4
-    if spec.id == "text-to-speech" and clause.aloud:
-        value += 0.1
-    if spec.id in CREATORS:
-        value += 0.1 * (len(source.things) > 1) - 0.25 * clause.question
-    elif main_port(spec).kind in MEDIA:
-        value += 0.03
-    if spec.id == "image-text-to-text" or (
-        spec.id == "text-to-speech" and source.through and not clause.aloud
-    ):
+    if spec.id == "control-to-image":
+        guided = any(thing.task in MAPS for thing in source.things)
+        value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
+    if spec.id == "text-to-speech":
+        value += 0.1 if clause.aloud else -0.1 if source.through else 0.0
+    if spec.id == "image-text-to-text":  # the more specific task wins
         value -= 0.1
-    return value
+    if spec.id in CREATORS:
+        return value + 0.1 * (len(source.things) > 1) - 0.25 * clause.question
+    return value + 0.03 * (main_port(spec).kind in MEDIA)
+
+
+def _for_naming(spec: TaskSpec, clause: Clause, ports: set[str]) -> float:
+    """For tasks that need something named: labels, things to find, a language, a kind of control map."""
+    if "objects" in spec.outputs:
+        return -0.08 if clause.says("generic") == ("candidate_labels" in ports) else 0.05
+    if "candidate_labels" in ports:
+        return 0.25 if clause.labels else -0.25
+    if spec.id == "translation":
+        return 0.2 if clause.languages else 0.0 if "translate" in clause.words else -0.25
+    if spec.id == "image-to-control":
+        return 0.1 * clause.says("controls")
+    if spec.id == "fill-mask":
+        return 0.4 * ("[mask]" in clause.words)
+    return -0.05 * bool(clause.labels and "labels" in spec.outputs)

@@ -46,7 +46,7 @@ class Source:
 
 @cache
 def conversion(source: Kind, target: Kind) -> tuple[str, ...] | None:
-    """The shortest chain of tasks from one medium to another, of tasks that need nothing else. () if equal."""
+    """The shortest chain of tasks that need nothing else from one medium to another; () if equal."""
     paths: dict[Kind, tuple[str, ...]] = {source: ()}
     queue = [source]
     for kind in queue:

@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"\n+|(?<!\S)(?:\d{1,2}[.)]|[-*•])(?=\s)|\[?\w+\]?(?:['\u2
 _LIST_MARK = re.compile(r"\d{1,2}[.)]|[-*•]")
 _JOINTS = frozenset({",", "and", "plus", "&", "but", "+", "(", "-", "\u2013", "\u2014", "or"})
 
-# "According to the letter, when …", "and from both write …": words that a step may begin with before its verb.
+# What a step may begin with before its verb: "according to the letter, when …", "and from both write …".
 _LEADS = frozenset({"according", "from", "of", "with", "using", "for", "in", "on", "out", "based"})
 
 _PASSIVE = frozenset({"it", "this", "that", "they", "these", "is", "are", "gets", "get", "being", "be"})
@@ -36,7 +36,7 @@ class Reading:
 
 
 def read(request: str, names: Sequence[str]) -> Reading:
-    """Splits `request` into clauses; `names` are the attached files' names. Linear in the request's length."""
+    """Splits `request` into clauses; `names` are those of its files. Linear in the request's length."""
     request, pasted = _pasted(request.replace("\r", "").replace("\u2019", "'"))
     language = language_of(re.findall(r"[\w'-]+", request.lower()))
     tokens: list[Token] = []
@@ -51,7 +51,7 @@ def read(request: str, names: Sequence[str]) -> Reading:
 
 
 def coordinated(clause: Clause) -> list[Clause]:
-    """The parts of "a caption and a depth map", or of a list after a colon; the clause alone where there are none."""
+    """The parts of "a caption and a depth map", or of a list after a colon; else the clause alone."""
     colon = next((i for i, token in enumerate(clause.tokens) if token.written == ":"), -1)
     parts: list[list[Token]] = [[]]
     for token in clause.tokens[colon + 1 :]:
@@ -65,13 +65,10 @@ def coordinated(clause: Clause) -> list[Clause]:
 
 
 def _pasted(request: str) -> tuple[str, list[str]]:
-    """The instruction in a request, and the text pasted into it: paragraphs that are long and order nothing."""
+    """The instruction in a request, and text pasted into it: paragraphs that are long and order nothing."""
     if len(request) > HEAD:
-        lines = [
-            line
-            for line in (request[:HEAD].split("\n")[0], request[-HEAD:].split("\n")[-1])
-            if len(line) < 600
-        ]
+        ends = request[:HEAD].split("\n", maxsplit=1)[0], request[-HEAD:].rsplit("\n", maxsplit=1)[-1]
+        lines = [line for line in ends if len(line) < 600]
         return "\n".join(dict.fromkeys(lines)) or request[:300], [request]
     kept: list[str] = []
     pasted: list[str] = []
@@ -125,7 +122,7 @@ def _after_colon(request: str, found: Sequence[Span], language: str) -> list[Spa
         orders = any(is_verb(line, place) or token.english == "this" for place, token in enumerate(line))
         items = re.split(r",|;|\n|\bor\b|\band\b|/", rest)
         listed = len(items) > 1 and all(len(item.split()) <= 4 for item in items)
-        steps = _LIST_MARK.match(rest) or is_verb(_words(rest, language), 0) and True
+        steps = _LIST_MARK.match(rest) or is_verb(_words(rest, language), 0)
         if orders and not listed and not (steps and not _takes_text(line)) and len(rest.split()) > 2:
             return [(match.start(), len(request), Token(rest.strip(), "this text", "quote"))]
     return []
@@ -174,35 +171,40 @@ def _sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 def _cut(tokens: Sequence[Token], place: int) -> int:
     """How many tokens of a joint between two steps stand at `place`; 0 where there is none."""
     token = tokens[place]
-    if token.kind in {"quote", "file"}:
-        return 0
-    skipped = words("fillers") | {","}
     after = place + 1
-    while after < len(tokens) and tokens[after].english in skipped:
+    while after < len(tokens) and tokens[after].english in words("fillers") | {","}:
         after += 1
     ahead = tokens[after].english.split(" ")[0] if after < len(tokens) else ""
-    if token.english == "after" and ahead in {"that", "this", "which"}:
-        return after - place + 1
-    if token.english in words("then"):
-        return 0 if token.english == "next" and ahead == "to" else 1
-    if token.english == ":":
-        return after - place if is_verb(tokens, after) or ahead in words("asking") else 0
-    if token.english in _JOINTS:
-        if is_verb(tokens, after):
-            return after - place
-        clause = token.english != "or" and after + 2 < len(tokens)
-        asks = ahead in words("asking") and tokens[0].english not in _LEADS
-        late = ahead in _LEADS and any(
-            is_verb(tokens, spot) for spot in range(after + 1, min(after + 6, len(tokens)))
+    size = 0
+    if token.kind in {"quote", "file"}:
+        size = 0
+    elif token.english == "after":
+        size = (after - place + 1) * (ahead in {"that", "this", "which"})
+    elif token.english in words("then"):
+        size = int((token.english, ahead) != ("next", "to"))
+    elif token.english == ":":
+        size = (after - place) * (is_verb(tokens, after) or ahead in words("asking"))
+    elif token.english in _JOINTS:
+        size = (after - place) * (is_verb(tokens, after) or _begins_clause(tokens, place, after))
+    elif token.english in {"which", "that"} and place and ahead in {"you", "i", "we"}:
+        size = 2 * any(is_verb(tokens, spot) for spot in range(after, min(after + 3, len(tokens))))
+    return size
+
+
+def _begins_clause(tokens: Sequence[Token], joint: int, after: int) -> bool:
+    """Whether a clause that does not begin with its verb follows the joint."""
+    if tokens[joint].english == "or" or after + 2 >= len(tokens):
+        return False
+    ahead, soon = tokens[after].english.split(" ")[0], range(after + 1, min(after + 6, len(tokens)))
+    finite = words("finite") | words("wishing")
+    return (
+        (ahead in words("asking") and tokens[0].english not in _LEADS)
+        or (
+            ahead in words("subjects") and any(token.english in finite for token in tokens[after : after + 4])
         )
-        subject = ahead in words("subjects") and any(
-            t.english in words("finite") | words("wishing") for t in tokens[after : after + 4]
-        )
-        because = token.english == "," and ahead in words("subordinate") | {"that"}
-        return after - place if clause and (asks or subject or late or because) else 0
-    if token.english in {"which", "that"} and place and ahead in {"you", "i", "we"}:
-        return 2 if any(is_verb(tokens, spot) for spot in range(after, min(after + 3, len(tokens)))) else 0
-    return 0
+        or (ahead in _LEADS and any(is_verb(tokens, spot) for spot in soon))
+        or (tokens[joint].english == "," and ahead in words("subordinate") | {"that"})
+    )
 
 
 def _ordered(sentence: Sequence[Token]) -> list[Clause]:
@@ -214,33 +216,17 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
     place = 0
     while place < len(tokens):
         word, starts = tokens[place].english, not runs[-1]
-        joint = _cut(tokens, place)
-        ahead = tokens[place + 1].english if place + 1 < len(tokens) else ""
-        waits = not starts and runs[-1][0].english in {"once", "when", "after"} and len(runs[-1]) > 1
-        if word == "before" and not starts and ahead in words("subjects"):
-            runs.append([])
+        if word in {"before", "after", "once"} and is_verb(tokens, place + 1):
+            turned |= {len(runs) - 1} if (word == "before") == starts and word != "once" else set()
+            runs += [] if starts else [[]]
             place += 1
-            while place < len(tokens) - 1 and tokens[place].english in _PASSIVE:
-                place += 1
-        elif (
-            waits
-            and is_verb(tokens, place)
-            and tokens[place - 1].english not in words("subjects") | {"to", "the", "a"}
-        ):
-            runs.append([tokens[place]])
-            place += 1
-        elif word in {"before", "after", "once"} and is_verb(tokens, place + 1):
-            if starts and word == "before":
-                turned.add(len(runs) - 1)
-            elif not starts:
-                turned |= {len(runs) - 1} if word == "after" else set()
-                runs.append([])
-            place += 1
-        elif not starts and joint:
+        elif not starts and (joint := _passive(tokens, place) or _cut(tokens, place)):
             runs.append([])
             place += joint
         else:
-            if not (starts and word in words("then") | {",", "and"}):
+            if not starts and _main_clause(runs[-1], tokens, place):
+                runs.append([])
+            if not starts or word not in words("then") | {",", "and"}:
                 runs[-1].append(tokens[place])
             place += 1
     for here in sorted(turned):
@@ -248,6 +234,24 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
             runs[here], runs[here + 1] = runs[here + 1], runs[here]
     full = [tuple(run) for run in runs if run]
     return [Clause(run, asked and run is full[-1]) for run in full]
+
+
+def _passive(tokens: Sequence[Token], place: int) -> int:
+    """How many tokens "before it gets" of "write it before it gets spoken" are: the step is "spoken"."""
+    if tokens[place].english != "before" or place + 1 == len(tokens):
+        return 0
+    after = place + 1
+    if tokens[after].english not in words("subjects"):
+        return 0
+    while after < len(tokens) - 1 and tokens[after].english in _PASSIVE:
+        after += 1
+    return after - place
+
+
+def _main_clause(run: Sequence[Token], tokens: Sequence[Token], place: int) -> bool:
+    """Whether an order begins after "when that is done", with no comma between."""
+    waits = run[0].english in {"once", "when", "after"} and len(run) > 1
+    return waits and is_verb(tokens, place) and run[-1].english not in words("subjects") | {"to", "the", "a"}
 
 
 def _whole(clauses: Sequence[Clause]) -> list[Clause]:
