@@ -1,0 +1,177 @@
+import pytest
+
+from hugginggpt.index import CardError, IndexBuildError, build_index, ensure_index, open_index, read_cards
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
+
+
+def card(name, task="translation", summary="Translates.", **facts):
+    return ModelCard(id=name, task=task, summary=summary, **facts)
+
+
+@pytest.fixture
+def encoder(shared):
+    return load_encoder(DEFAULT_ENCODER, shared / "encoder")
+
+
+@pytest.fixture
+def starter(shared, encoder):
+    return ensure_index(shared / "index", encoder)
+
+
+def ids(hits):
+    return [hit.card.id for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        ("read the text printed in a scanned receipt", "image-to-text"),
+        ("describe this photo in a sentence", "image-to-text"),
+        ("write down what was said in a meeting", "automatic-speech-recognition"),
+        ("compose a piece of piano music", "text-to-audio"),
+        ("draw boxes around people and cars", "object-detection"),
+        ("how far away is every point of the picture", "depth-estimation"),
+        ("find people, places and organisations in a text", "token-classification"),
+        ("answer a question about the cells of a table", "table-question-answering"),
+        ("remove noise from a recording", "audio-to-audio"),
+        ("make a picture from a description", "text-to-image"),
+    ],
+)
+def test_words_find_models_of_the_task_they_describe(starter, words, task):
+    assert task in [hit.card.task for hit in starter.search(words, k=5)]
+
+
+def test_the_language_decides_between_translators(starter):
+    hits = starter.search("translate an English letter into German", task="translation", k=3)
+    assert ids(hits)[0] == "Helsinki-NLP/opus-mt-en-de"
+
+
+def test_reading_print_and_describing_a_picture_are_told_apart(starter):
+    reads = starter.search("read the text in the scan (OCR)", task="image-to-text", k=2)
+    describes = starter.search("caption the photo", task="image-to-text", k=3)
+    assert not {"builtin/pp-ocr", "microsoft/trocr-base-printed"}.isdisjoint(ids(reads))
+    assert all("caption" in hit.card.id for hit in describes)
+
+
+def test_only_models_of_the_task_are_found(starter):
+    hits = starter.search("translate this", task="text-to-speech", k=50)
+    assert {hit.card.task for hit in hits} == {"text-to-speech"}
+    assert len(hits) == len(starter.cards("text-to-speech"))
+
+
+def test_only_accepted_models_are_found(starter):
+    hits = starter.search("anything", k=50, accepts=lambda card: card.builtin)
+    assert hits
+    assert all(hit.card.builtin for hit in hits)
+
+
+def test_an_accepted_model_is_found_among_hundreds_that_are_not(tmp_path, encoder):
+    cards = [card(f"a/{n}", summary="Translates English into French.") for n in range(500)]
+    index = build_index(tmp_path, [*cards, card("a/odd", summary="Knits a scarf.")], encoder)
+    found = index.search("translate into French", k=1, accepts=lambda card: card.id == "a/odd")
+    assert ids(found) == ["a/odd"]
+
+
+def test_no_more_than_k_models_are_found_best_first(starter):
+    hits = starter.search("summarize an article", k=4)
+    assert len(hits) == 4
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_task_without_models_finds_none(tmp_path, encoder):
+    index = build_index(tmp_path, [card("a/a")], encoder)
+    assert index.search("speak", task="text-to-speech") == []
+    assert index.cards("text-to-speech") == []
+
+
+def test_between_like_models_the_one_that_is_used_more_comes_first(tmp_path, encoder):
+    index = build_index(tmp_path, [card("a/x", downloads=10), card("b/x", downloads=10**7)], encoder)
+    assert ids(index.search("translate")) == ["b/x", "a/x"]
+
+
+def test_popularity_does_not_outweigh_what_a_model_is_for(tmp_path, encoder):
+    cards = [card("a/x"), card("b/y", summary="Knits scarves.", downloads=10**8)]
+    assert ids(build_index(tmp_path, cards, encoder).search("it translates"))[0] == "a/x"
+
+
+def test_equal_scores_are_ordered_by_id(tmp_path, encoder):
+    cards = [card(f"{owner}/x") for owner in "cabed"]
+    hits = build_index(tmp_path, cards, encoder).search("translate")
+    assert ids(hits) == ["a/x", "b/x", "c/x", "d/x", "e/x"]
+
+
+def test_a_card_comes_back_as_it_was_given(tmp_path, encoder):
+    full = card("a/a", license="mit", languages=("en", "de"), parameters=5, downloads=7, likes=2, gated=True)
+    index = build_index(tmp_path, [full], encoder)
+    assert index.card("a/a") == full
+    assert index.card("a/b") is None
+
+
+def test_the_models_of_a_task_are_listed_by_id(tmp_path, encoder):
+    index = build_index(tmp_path, [card("b/b"), card("c/c", "fill-mask"), card("a/a")], encoder)
+    assert [card.id for card in index.cards("translation")] == ["a/a", "b/b"]
+
+
+def test_progress_is_told_up_to_the_last_model(tmp_path, encoder):
+    told = []
+    build_index(tmp_path, [card(f"a/{n}") for n in range(300)], encoder, lambda *counts: told.append(counts))
+    assert told == [(256, 300), (300, 300)]
+
+
+def test_an_opened_index_is_not_opened_again(shared, starter, encoder):
+    assert ensure_index(shared / "index", encoder) is starter
+
+
+def test_a_new_build_is_noticed_by_who_has_the_old_one_open(tmp_path, encoder):
+    build_index(tmp_path, [card("a/old")], encoder)
+    old = ensure_index(tmp_path, encoder)
+    build_index(tmp_path, [card("a/new")], encoder)
+    assert ids(ensure_index(tmp_path, encoder).search("translate")) == ["a/new"]
+    assert ids(old.search("translate")) == ["a/old"]
+
+
+def test_the_same_model_twice_is_refused(tmp_path, encoder):
+    with pytest.raises(IndexBuildError, match="a/a: is there twice"):
+        build_index(tmp_path, [card("a/a"), card("a/a", "fill-mask")], encoder)
+
+
+def test_no_cards_are_refused_and_leave_the_index_as_it_was(tmp_path, encoder):
+    build_index(tmp_path, [card("a/a")], encoder)
+    with pytest.raises(IndexBuildError, match="no cards"):
+        build_index(tmp_path, [], encoder)
+    assert open_index(tmp_path, encoder).card("a/a")
+
+
+def test_cards_are_read_from_a_file_and_empty_lines_are_skipped(tmp_path):
+    path = tmp_path / "cards.jsonl"
+    path.write_text('{"id": "a/a", "task": "translation", "summary": "Ü."}\n\n')
+    assert list(read_cards(path)) == [card("a/a", summary="Ü.")]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("not json", "not a model card"),
+        ('{"id": "a/a", "task": "translation"}', "summary: Field required"),
+        ('{"id": "a/a", "task": "translation", "summary": "s", "downloads": -1}', "downloads: "),
+        ('{"id": "a/a", "task": "flying", "summary": "s"}', "flying is not a task"),
+        ("[1]", "not a model card"),
+    ],
+)
+def test_a_line_that_is_no_card_is_named_with_its_file(tmp_path, line, complaint):
+    path = tmp_path / "cards.jsonl"
+    path.write_text('{"id": "a/a", "task": "translation", "summary": "s"}\n' + line + "\n")
+    with pytest.raises(CardError, match=complaint) as error:
+        list(read_cards(path))
+    assert str(error.value).startswith(f"{path}:2: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", [None, b"\xff\xfe\x00"])
+def test_a_file_of_cards_that_cannot_be_read_is_named(tmp_path, data):
+    path = tmp_path / "cards.jsonl"
+    if data:
+        path.write_bytes(data)
+    with pytest.raises(CardError, match=r"cards\.jsonl: "):
+        list(read_cards(path))

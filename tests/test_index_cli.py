@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from hugginggpt.app.cli import main
+
+CARD = {"id": "a/knitter", "task": "text-generation", "summary": "Knits scarves.", "parameters": 1_300_000}
+
+
+@pytest.fixture
+def cards(tmp_path):
+    path = tmp_path / "cards.jsonl"
+    path.write_text(json.dumps(CARD))
+    return path
+
+
+def test_search_prints_a_line_per_model_when_piped(capsys):
+    assert main(["index", "search", "translate into German", "--task", "translation", "--top-k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].split("\t")[:3] == ["Helsinki-NLP/opus-mt-en-de", "translation", "-"]
+
+
+def test_search_prints_cards_and_scores_as_json(capsys):
+    assert main(["index", "search", "read aloud", "--top-k", "1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["task"] == "text-to-speech"
+    assert 0 < row["score"] < 1.05
+
+
+def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, capsys):
+    folder = str(tmp_path / "index")
+    assert main(["index", "build", "--from", str(cards), "--index", folder]) == 0
+    assert capsys.readouterr().out == f"1 models for 1 tasks in {folder}\n"
+    assert main(["index", "search", "a scarf", "--index", folder]) == 0
+    assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\t-\t1.3M\t-\t0.")
+
+
+def test_build_without_cards_builds_the_starter(tmp_path, capsys):
+    assert main(["index", "build", "--index", str(tmp_path)]) == 0
+    assert "for 41 tasks" in capsys.readouterr().out
+
+
+def test_info_says_what_the_index_was_made_with(tmp_path, cards, capsys):
+    folder = str(tmp_path / "index")
+    main(["index", "build", "--from", str(cards), "--index", folder])
+    capsys.readouterr()
+    assert main(["index", "info", "--index", folder, "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert (info["models"], info["source"], info["dimension"]) == (1, "custom", 384)
+    assert main(["index", "info", "--index", folder]) == 0
+    assert "all-MiniLM-L6-v2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["search", "  "], "nothing to search for"),
+        (["search", "a", "--task", "flying"], "--task flying: not a task"),
+        (["search", "a", "--top-k", "0"], "--top-k 0: give 1 or more"),
+        (["search", "a", "--top-k", "many"], "--top-k"),
+        (["build", "--from", "nothing.jsonl"], "nothing.jsonl: cannot be read"),
+        (["info", "--index", "nowhere"], "nowhere: no index here"),
+        ([], "build|search|info"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(arguments, complaint, capsys):
+    assert main(["index", *arguments]) == 2
+    told = capsys.readouterr()
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""

@@ -1,0 +1,182 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hugginggpt.index import (
+    CorruptIndexError,
+    IndexBuildError,
+    NoIndexError,
+    OtherEncoderError,
+    build_index,
+    build_starter,
+    ensure_index,
+    harvest,
+    manifest,
+    open_index,
+    starter_cards,
+)
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
+
+SCRIPT = Path(__file__).with_name("index_script.py")
+OLD = ModelCard(id="a/old", task="translation", summary="Translates.")
+
+
+@pytest.fixture
+def encoder(shared):
+    return load_encoder(DEFAULT_ENCODER, shared / "encoder")
+
+
+class Other:
+    """Another encoder, as far as an index can tell before it encodes anything."""
+
+    dimension = 384
+
+    def __init__(self, revision="1"):
+        self.id, self.revision = "other/encoder", revision
+
+
+@pytest.fixture
+def start(shared, encoder):
+    """Starts the script that builds in a process of its own."""
+
+    def run(folder, how, *more):
+        return subprocess.Popen(
+            [sys.executable, SCRIPT, folder, shared / "encoder", how, *map(str, more)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
+def stored(folder):
+    """Names of the files of cards and vectors that are there."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in {".cards", ".vectors"})
+
+
+def used(folder):
+    return sorted(file.name for file in manifest.index_info(folder).files.values())
+
+
+@pytest.mark.parametrize("how", ["killed while it embeds", "killed before the switch"])
+def test_a_killed_build_leaves_the_index_in_use_whole(tmp_path, encoder, start, how):
+    build_index(tmp_path, [OLD], encoder)
+    process = start(tmp_path, how)
+    process.communicate()
+    assert process.returncode == 9
+    index = open_index(tmp_path, encoder)
+    assert [hit.card for hit in index.search("translate")] == [OLD]
+
+
+def test_what_a_killed_build_left_is_cleared_by_the_next(tmp_path, encoder, start):
+    start(tmp_path, "killed while it embeds").communicate()
+    assert stored(tmp_path)
+    build_index(tmp_path, [OLD], encoder)
+    assert stored(tmp_path) == used(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [0, 4096, 100_000])
+def test_without_space_the_index_in_use_stays_and_one_line_says_so(tmp_path, encoder, start, limit):
+    build_index(tmp_path, [OLD], encoder)
+    process = start(tmp_path, "no space", limit)
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert told.startswith("IndexBuildError: ")
+    assert "make room" in told
+    assert told.count("\n") == 1
+    assert open_index(tmp_path, encoder).card("a/old") == OLD
+    assert stored(tmp_path) == used(tmp_path)
+
+
+def test_two_processes_that_need_the_starter_at_once_both_get_it(tmp_path, encoder, start):
+    processes = [start(tmp_path / "index", "starter") for _ in range(2)]
+    told = [process.communicate() for process in processes]
+    assert told == [(f"{len(starter_cards())}\n", "")] * 2
+    assert stored(tmp_path / "index") == used(tmp_path / "index")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, encoder):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(IndexBuildError, match="choose another folder"):
+        build_index(tmp_path / "file" / "index", [OLD], encoder)
+
+
+def test_no_index_is_said_with_the_command_that_makes_one(tmp_path, encoder):
+    with pytest.raises(NoIndexError, match="hugginggpt index build"):
+        open_index(tmp_path, encoder)
+
+
+def test_another_encoder_is_refused_with_both_names(tmp_path, encoder):
+    build_index(tmp_path, [OLD], encoder)
+    with pytest.raises(OtherEncoderError, match=r"all-MiniLM-L6-v2 .* not with other/encoder") as error:
+        ensure_index(tmp_path, Other())
+    assert "\n" not in str(error.value)
+
+
+def test_another_revision_of_the_encoder_is_refused(tmp_path, encoder):
+    build_index(tmp_path, [OLD], encoder)
+    other = Other("2")
+    other.id = encoder.id
+    with pytest.raises(OtherEncoderError):
+        open_index(tmp_path, other)
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    path.unlink()
+    if how != "removed":
+        path.write_bytes(data[: len(data) // 2] if how == "truncated" else data[:-1] + b"?")
+
+
+def file_of(folder, kind):
+    return folder / (manifest.NAME if kind == "manifest" else manifest.index_info(folder).files[kind].name)
+
+
+@pytest.mark.parametrize("how", ["truncated", "changed", "removed"])
+@pytest.mark.parametrize("kind", ["cards", "vectors"])
+def test_a_damaged_file_is_named(tmp_path, encoder, kind, how):
+    build_index(tmp_path, [OLD], encoder)
+    path = file_of(tmp_path, kind)
+    damage(path, how)
+    with pytest.raises(CorruptIndexError) as error:
+        ensure_index(tmp_path, encoder)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("how", ["truncated", "changed"])
+def test_a_damaged_manifest_is_named(tmp_path, encoder, how):
+    build_index(tmp_path, [OLD], encoder)
+    damage(tmp_path / manifest.NAME, how)
+    with pytest.raises(CorruptIndexError, match=r"manifest\.json"):
+        ensure_index(tmp_path, encoder)
+    assert stored(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["manifest", "cards", "vectors"])
+def test_a_damaged_starter_index_is_built_again(tmp_path, encoder, kind):
+    build_starter(tmp_path, encoder)
+    damage(file_of(tmp_path, kind), "truncated")
+    assert ensure_index(tmp_path, encoder).info.models == len(starter_cards())
+    assert stored(tmp_path) == used(tmp_path)
+
+
+def test_a_damaged_index_can_be_built_again(tmp_path, encoder):
+    build_index(tmp_path, [OLD], encoder)
+    damage(tmp_path / manifest.NAME, "truncated")
+    assert build_index(tmp_path, [OLD], encoder).card("a/old")
+    assert stored(tmp_path) == used(tmp_path)
+
+
+def test_the_index_of_an_older_starter_is_built_again(tmp_path, encoder, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(harvest, "starter_cards", lambda: [OLD])
+        older.setattr(harvest, "starter_source", lambda: "starter:older")
+        assert ensure_index(tmp_path, encoder).info.models == 1
+    assert open_index(tmp_path, encoder).info.models == 1
+    build_index(tmp_path / "other", [OLD], encoder)
+    assert ensure_index(tmp_path / "other", encoder).info.models == 1
