@@ -28,7 +28,7 @@ def ids(hits):
     [
         ("read the text printed in a scanned receipt", "image-to-text"),
         ("describe this photo in a sentence", "image-to-text"),
-        ("write down what was said in a meeting", "automatic-speech-recognition"),
+        ("transcribe the recording of a meeting", "automatic-speech-recognition"),
         ("compose a piece of piano music", "text-to-audio"),
         ("draw boxes around people and cars", "object-detection"),
         ("how far away is every point of the picture", "depth-estimation"),
