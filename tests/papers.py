@@ -43,7 +43,8 @@ def letter():
 def form():
     fields = [("Full name", "Priya Raman"), ("Date of birth", "12/08/1991"),
               ("Email", "priya@mail.example"),
-              ("Nationality", "Indian"), ("Passport number", "K4482917"), ("Arrival", "21 July 2026")]  # fmt: skip
+              ("Nationality", "Indian"),
+              ("Passport number", "K4482917"), ("Arrival", "21 July 2026")]  # fmt: skip
     texts = [text for i, (label, value) in enumerate(fields)
              for text in ((60, 160 + 110 * i, label, 20), (60, 190 + 110 * i, value, 28))]  # fmt: skip
     return paper((60, 50, "Visitor registration", 38), *texts, size=(700, 860))

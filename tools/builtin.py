@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hugginggpt.tools import readers
+from hugginggpt.tools import readers, sentences
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder, EncoderError
 from hugginggpt.tools.readers import UnreadableError
@@ -62,13 +62,13 @@ def _ask_document(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
 def _transcribe(inputs: Inputs, _: LoadEncoder) -> Outputs:
     from hugginggpt.tools import listening
 
-    return {"text": listening.transcript(*media.decode_audio(inputs["audio"].data))}
+    return {"text": listening.transcript(*readers.decode_audio(inputs["audio"].data))}
 
 
 def _find_speech(inputs: Inputs, _: LoadEncoder) -> Outputs:
     from hugginggpt.tools import listening
 
-    return {"segments": listening.segments(*media.decode_audio(inputs["audio"].data))}
+    return {"segments": listening.segments(*readers.decode_audio(inputs["audio"].data))}
 
 
 def _trace_edges(inputs: Inputs, _: LoadEncoder) -> Outputs:
@@ -76,8 +76,8 @@ def _trace_edges(inputs: Inputs, _: LoadEncoder) -> Outputs:
 
     from hugginggpt.tools import edges
 
-    found = edges.canny(media.decode_image(inputs["image"].data), inputs["control"])
-    return {"image": Media(media.encode_png(Image.fromarray(found)), "image/png", "canny.png")}
+    found = edges.canny(readers.decode_image(inputs["image"].data), inputs["control"])
+    return {"image": Media(readers.encode_png(Image.fromarray(found)), "image/png", "canny.png")}
 
 
 def _compare(inputs: Inputs, encoder: LoadEncoder) -> Outputs:

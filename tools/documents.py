@@ -20,13 +20,11 @@ from hugginggpt.tools.runtime import PermanentError
 # Weights beside the cosine of question and label; chosen by hand on four documents.
 _SHARED_WORDS, _OF_KIND, _NOT_OF_KIND, _BELOW = 0.3, 0.3, -0.5, -0.05
 
-_QUESTION_WORDS = frozenset(
-    """
-    what which who whom whose when where how much many is are was were does do did has have had the a an of on in
-    at it its this that be been should must will can there i we you my our your and or
-    invoice document letter form receipt page
-""".split()
-)  # noqa: SIM905
+_QUESTION_WORDS = (
+    "what which who whom whose when where how much many is are was were does do did has have had the a an of "
+    "on in at it its this that be been should must will can there i we you my our your and or invoice document "
+    "letter form receipt page"
+)
 # What labels and set phrases stand for, in the words that people ask with.
 _MEANING = (
     (r"(?:grand )?total\b.*|balance due|amount due", "total amount to pay"),
@@ -88,7 +86,7 @@ def _fit(candidate: _Candidate, question: str, kind: str | None) -> float:
 def _words(text: str) -> set[str]:
     """The words that carry meaning, without a plural's s."""
     words = set(re.findall(r"[^\W\d_]+", text.lower()))
-    return {word.removesuffix("s") for word in words - _QUESTION_WORDS or words}
+    return {word.removesuffix("s") for word in words - set(_QUESTION_WORDS.split()) or words}
 
 
 def _candidates(lines: list[Line], kind: str | None) -> Iterator[_Candidate]:

@@ -29,12 +29,10 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _PATTERNS = {kind: patterns for kind, _, patterns in _KINDS}
 
 # Words that begin sentences with a capital and are no names.
-_OPENERS = frozenset(
-    """
-    the a an it he she they we i you in on at by with from to for of this that these those but and as when
-    after his her their our my your please dear yes no not there here
-""".split()
-)  # noqa: SIM905
+_OPENERS = (
+    "the a an it he she they we i you in on at by with from to for of this that these those but and "
+    "as when after his her their our my your please dear yes no not there here"
+)
 
 
 def expected(question: str) -> str | None:
@@ -59,4 +57,4 @@ def find(kind: str | None, text: str) -> list[str]:
 
 def _without_opener(name: str) -> str:
     first, _, rest = name.partition(" ")
-    return rest if first.lower() in _OPENERS else name
+    return rest if first.lower() in _OPENERS.split() else name
