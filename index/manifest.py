@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -37,7 +38,7 @@ class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
     model_config = ConfigDict(frozen=True)
-    format: int = 1
+    format: Literal[1] = 1
     source: str
     """`starter` and the digest of the starter file, else `custom`."""
     created: str
