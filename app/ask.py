@@ -96,6 +96,10 @@ def _answered(ask: Ask, *, quiet: bool) -> "State":
 
     progress = Progress(quiet=quiet)
     with progress.live():
+        if not (ask.home.index / "manifest.json").exists():
+            progress.notice(
+                "the first run prepares the encoder and the starter index; this takes half a minute"
+            )
         return loop.run(_turn(ask, progress))
 
 

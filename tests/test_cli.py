@@ -1,7 +1,11 @@
 """The command line: what it says, and its exit status, when what it is given cannot be used."""
 
+import sqlite3
+import struct
 import subprocess
 import sys
+import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +147,16 @@ def test_reader_that_leaves_early_gets_no_traceback():
     shell = f"{PROGRAM} tasks --json | head -c 1"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, check=True)
     assert done.stderr == b""
+
+
+def test_threads_file_that_another_program_holds(capsys, home):
+    with closing(sqlite3.connect(home / "threads.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "threads.sqlite: database is locked" in refused(capsys, "ask", "Read it")
+
+
+def test_small_picture_that_declares_a_huge_one(capsys, tmp_path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + INVOICE.read_bytes()[33:5000])
+    assert "60000" in refused(capsys, "ask", "Read it", "--file", str(tmp_path / "bomb.png")).replace(",", "")

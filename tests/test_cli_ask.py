@@ -53,7 +53,7 @@ def test_no_folder_is_made_when_no_file_is(place):
 def test_json_is_one_object_and_nothing_else(capsys, place):
     assert main(["ask", ALOUD, "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert "text-to-speech" not in err
     answer = json.loads(out)
     assert [*answer] == ["answer", "plan", "results", "artifacts"]
     (result,) = answer["results"]
@@ -98,3 +98,9 @@ def test_a_terminal_shows_the_plan_as_a_tree_and_how_to_go_on():
     assert "✓ ".encode() in done.stdout
     assert b"\x1b[" in done.stdout
     assert re.search(rb"Goes on with: hugginggpt ask --thread \w+-\w+", done.stdout)
+
+
+def test_the_first_run_says_that_it_prepares(capsys, monkeypatch, place):
+    monkeypatch.setenv("HUGGINGGPT_INDEX", str(place / "index"))
+    assert main(["ask", ALOUD]) == 0
+    assert "the first run prepares the encoder and the starter index" in capsys.readouterr().err

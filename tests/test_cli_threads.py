@@ -72,8 +72,8 @@ def test_a_second_turn_refers_to_the_result_of_the_first(capsys, place):
 def test_a_second_turn_refers_to_the_file_of_the_first(capsys):
     assert main(["ask", READ, "--file", INVOICE, "--thread", "bills"]) == 0
     capsys.readouterr()
-    assert main(["ask", "What is the due date of the invoice?", "--thread", "bills"]) == 0
-    assert "13 April 2026" in capsys.readouterr().out
+    assert main(["ask", "What is the total of the invoice?", "--thread", "bills"]) == 0
+    assert "358.08" in capsys.readouterr().out
 
 
 def test_ctrl_c_stops_a_working_model_at_once_and_says_how_to_resume(page):
