@@ -19,6 +19,9 @@ from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
 from hugginggpt.graph.shortlist import shortlist, why_none
 from hugginggpt.graph.state import State, add_files, done, failed, turn_results
 from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
+from hugginggpt.index.errors import ModelIndexError
+from hugginggpt.tools.artifacts import ArtifactError
+from hugginggpt.tools.encoder import EncoderError
 from hugginggpt.tools.media import BadFileError, modality_of
 from hugginggpt.tools.runtime import Candidate, Limits
 from hugginggpt.tools.values import Artifact, Error, Result
@@ -34,7 +37,8 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
     try:
         if state.get("request") != request_message(state).id:
             begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
-    except (BadRequestError, BadFileError) as error:
+            await _prepare(home)
+    except (BadRequestError, BadFileError, ArtifactError, EncoderError, ModelIndexError) as error:
         return _refused(str(error))
     state = _applied(state, begun)
     another = bool(failed(state)) and not state["problems"]
@@ -140,6 +144,13 @@ async def synthesize(state: State) -> Update:
     made = [artifact for result in results for artifact in artifacts_in(result["outputs"])]
     artifacts = list({artifact["id"]: artifact for artifact in made}.values())
     return {"messages": [AIMessage("".join(pieces))], "artifacts": artifacts, "request": ""}
+
+
+async def _prepare(home: Home) -> None:
+    """Open the index, so that what is wrong with it is said before anything is planned."""
+    if not await asyncio.to_thread(resources.is_prepared, home):
+        _tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
+    await asyncio.to_thread(resources.index, home)
 
 
 def _applied(state: State, update: Update) -> State:

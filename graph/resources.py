@@ -22,6 +22,11 @@ def index(home: Home) -> Index:
     return ensure_index(home.index, encoder(home))
 
 
+def is_prepared(home: Home) -> bool:
+    """Whether the encoder and the index are there, so that opening them takes no longer than a second."""
+    return home.index.exists() and home.encoder_cache.exists()
+
+
 def store(home: Home) -> ArtifactStore:
     """Where artifacts are kept."""
     return artifact_store(home.artifacts)

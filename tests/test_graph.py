@@ -246,6 +246,22 @@ async def test_files_that_are_no_artifacts_end_in_a_clear_answer(files):
     assert "\n" not in output["messages"][-1].text
 
 
+async def test_no_encoder_is_answered_in_one_line(monkeypatch):
+    monkeypatch.setenv("HUGGINGGPT_ENCODER", "nobody/no-such-encoder")
+    answer = (await ask("read it"))["messages"][-1].text
+    assert "nobody/no-such-encoder" in answer
+    assert "\n" not in answer
+
+
+async def test_a_damaged_index_of_a_persons_own_is_answered_in_one_line(home, models):
+    models("echo")
+    [vectors] = next(home.glob("index-*")).glob("*.vectors")
+    vectors.write_bytes(b"damaged")
+    answer = (await ask("read it"))["messages"][-1].text
+    assert vectors.name in answer
+    assert "\n" not in answer
+
+
 def test_invoke_and_stream_work_for_synchronous_hosts(script):
     script([generate(0, "a")], [generate(0, "b")])
     assert graph.invoke({"messages": [HumanMessage("go")]})["messages"][-1].text == "0=<a>;"
