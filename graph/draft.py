@@ -68,7 +68,7 @@ class Draft:
         """With "the one", "the other" and "the second" replaced by the files they mean."""
         names, tokens = list(self.desk.files), list(clause.tokens)
         for place, (token, after) in enumerate(zip_longest(clause.tokens, clause.tokens[1:])):
-            ends = after is None or after.kind == "mark" or after.english in words("prepositions")
+            ends = after is None or after.kind == "mark" or after.english in words("prepositions") | {"one"}
             index = _ORDINALS.get(token.english, len(names))
             if ends and index < len(names) > 1 and place and tokens[place - 1].english == "the":
                 tokens[place] = Token(names[index], "file", "file")
@@ -116,7 +116,7 @@ class Draft:
         floor = FLOOR["order"] if spec.id in CREATORS and not self._at_hand else FLOOR[clause.mood]
         if value < floor or value < self._none(clause, close):
             return None
-        return self._allowed(spec, source)
+        return spec, source
 
     @property
     def _at_hand(self) -> bool:
@@ -132,26 +132,26 @@ class Draft:
             kinds = set(close.none)
         return max(close.none[kind] for kind in kinds)
 
-    def _allowed(self, spec: TaskSpec, source: Source) -> tuple[TaskSpec, Source] | None:
-        """The task itself, or another way where no model could do it."""
-        if spec.id not in self._banned:
-            return spec, source
-        way = detour(spec)
-        if way is None or {way[0].id, *way[1]} & self._banned:
-            return None
-        return way[0], Source(source.things, way[1], source.each)
+    def _do(self, spec: TaskSpec, clause: Clause, source: Source, languages: Sequence[str] = ()) -> None:
+        """A step, or another way to it where no model could do it, or else a gap in its place."""
+        if spec.id in self._banned and (way := detour(spec)):
+            spec, source = way[0], Source(source.things, way[1], source.each)
+        if {spec.id, *source.through} & self._banned:
+            self.desk.leave_out(spec, clause, source)
+        else:
+            self.desk.add(spec, clause, source, languages)
 
     def _add(self, clause: Clause, spec: TaskSpec, source: Source) -> None:
         """The step's tasks, and what the clause asks of its result besides: another language, a voice."""
         languages, gives = clause.languages, spec.outputs[0]
         if languages and spec.id == "text-to-speech" and source.things:
-            self.desk.add(TASKS["translation"], clause, source)
+            self._do(TASKS["translation"], clause, source)
             source = Source((self.desk.made[-1],))
-        self.desk.add(spec, clause, source, languages if spec.id == "translation" else ())
+        self._do(spec, clause, source, languages if spec.id == "translation" else ())
         if languages and gives == "text" and spec.id not in {"translation", "text-generation"}:
-            self.desk.add(TASKS["translation"], clause, Source((self.desk.made[-1],)), languages)
+            self._do(TASKS["translation"], clause, Source((self.desk.made[-1],)), languages)
         if clause.aloud and gives not in MEDIA:
-            self.desk.add(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)))
+            self._do(TASKS["text-to-speech"], clause, Source((self.desk.made[-1],)))
 
 
 def _core(english: str) -> str:

@@ -18,6 +18,7 @@ from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.tasks import MEDIA, TASKS, Kind
 from hugginggpt.tools.values import Artifact, Result
 
+TURN = 50  # results, the last ones, among which those of this turn are looked for
 _FILE_NAME = re.compile(r"\b[\w-]+\.[A-Za-z][A-Za-z0-9]{1,4}\b")
 
 
@@ -38,7 +39,7 @@ class EmbeddedController:
         feedback: Sequence[str],  # noqa: ARG002, its plans are valid, and the same for the same request
     ) -> AsyncIterator[Task]:
         """See `Controller.plan`."""
-        draft = await asyncio.to_thread(self._draft, request, files, results)
+        draft = await asyncio.to_thread(self.draft, request, files, results)
         for task in draft.desk.tasks:
             yield task
 
@@ -57,14 +58,30 @@ class EmbeddedController:
         for piece in report(results, missed):
             yield piece
 
-    def _draft(self, request: str, files: Sequence[Artifact], results: Sequence[Result]) -> Draft:
-        kinds = {file["name"]: modality_of(file) for file in files}
-        return self._drafted(read(request, list(kinds)), kinds, results)
+    def draft(self, request: str, files: Sequence[Artifact], results: Sequence[Result]) -> Draft:
+        """The draft of a plan. Blocks.
 
-    def _drafted(self, reading: Reading, kinds: Mapping[str, Kind], results: Sequence[Result]) -> Draft:
+        Where the last results are those of this very request and some failed, it is another way to what
+        they did not give: a task that failed is not tried again, and what is done is not done again.
+        """
+        kinds = {file["name"]: modality_of(file) for file in files}
+        reading = read(request, list(kinds))
+        tried = [result for result in results[-TURN:] if result["status"] == "failed"]
+        for start in range(max(len(results) - TURN, 0), len(results)) if tried else ():
+            before, turn = results[:start], results[start:]
+            draft = self._drafted(reading, _desk(turn[0]["id"], kinds, reading, before), set())
+            same = [task.task for task in draft.desk.tasks] == [
+                r["task"] for r in turn[: len(draft.desk.tasks)]
+            ]
+            if same and draft.desk.tasks and any(result["status"] == "failed" for result in turn):
+                desk = _desk(results[-1]["id"] + 1, kinds, reading, before)
+                done = {result["id"] for result in turn if result["status"] == "done"}
+                desk.finished = [task for task in draft.desk.tasks if task.id in done]
+                return self._drafted(reading, desk, {result["task"] for result in tried})
         next_id = 1 + max((result["id"] for result in results), default=-1)
-        desk = Desk(next_id, kinds, reading.content, _things(results))
-        banned = {result["task"] for result in results if result["status"] == "failed"}
+        return self._drafted(reading, _desk(next_id, kinds, reading, results), set())
+
+    def _drafted(self, reading: Reading, desk: Desk, banned: set[str]) -> Draft:
         draft = Draft(desk, self._matcher, reading.clauses, banned)
         draft.run()
         return draft
@@ -78,7 +95,12 @@ class EmbeddedController:
         kinds |= {
             f"attached {kind}": kind for kind in read_ & (MEDIA | {"table"}) if kind not in kinds.values()
         }
-        return self._drafted(read(request, list(kinds)), kinds, []).missed
+        reading = read(request, list(kinds))
+        return self._drafted(reading, _desk(0, kinds, reading, []), set()).missed
+
+
+def _desk(next_id: int, kinds: Mapping[str, Kind], reading: Reading, results: Sequence[Result]) -> Desk:
+    return Desk(next_id, kinds, reading.content, _things(results))
 
 
 def _things(results: Sequence[Result]) -> list[Thing]:

@@ -68,10 +68,14 @@ def main_port(spec: TaskSpec) -> Port:
 def detour(spec: TaskSpec) -> tuple[TaskSpec, tuple[str, ...]] | None:
     """Another way for a task with a question or labels: convert its medium to text, and ask the text."""
     main = main_port(spec)
-    rest = [port.kind for port in spec.inputs if port.required and port is not main]
+    rest = [(port.kind, port.literal) for port in spec.inputs if port.required and port is not main]
     way = conversion(main.kind, "text") if main.kind in MEDIA else None
     for other in TASKS.values():
-        others = [port.kind for port in other.inputs if port.required and port is not main_port(other)]
+        others = [
+            (port.kind, port.literal)
+            for port in other.inputs
+            if port.required and port is not main_port(other)
+        ]
         if (
             way
             and rest
@@ -93,6 +97,9 @@ class Desk:
     earlier: Sequence[Thing] = ()  # results of earlier turns, oldest first
     made: list[Thing] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
+    finished: Sequence[
+        Task
+    ] = ()  # of an earlier plan for this request: their results are read, not made again
 
     def source(self, spec: TaskSpec, clause: Clause) -> Source | None:
         """What the task would read for this clause; None where there is nothing that it can read."""
@@ -113,6 +120,9 @@ class Desk:
 
     def add(self, spec: TaskSpec, clause: Clause, source: Source, languages: Sequence[str] = ()) -> None:
         """Appends the tasks of one step, converting first: one task per file, and per language."""
+        if any(not thing.refs for thing in source.things):
+            self.leave_out(spec, clause, source)
+            return
         for name in source.through:
             source = Source((self._emit(TASKS[name], clause, source),))
         if spec.id == "control-to-image" and not any(thing.task in MAPS for thing in source.things):
@@ -120,6 +130,13 @@ class Desk:
         for language in languages[:-1]:
             self._emit(spec, clause, source, language)
         self._emit(spec, clause, source, *languages[-1:])
+
+    def leave_out(self, spec: TaskSpec, clause: Clause, source: Source) -> None:
+        """A gap where a step would be: what reads it is left out as well."""
+        said = frozenset(clause.words)
+        self.made.append(
+            Thing((), spec.outputs[0], spec.id, said, source.things[0] if source.things else None)
+        )
 
     def repeats(self, spec: TaskSpec, source: Source) -> bool:
         """Whether the step was there already, only in other words."""
@@ -134,7 +151,7 @@ class Desk:
         )
 
     def _emit(self, spec: TaskSpec, clause: Clause, source: Source, language: str = "") -> Thing:
-        main, refs = main_port(spec), []
+        main, refs, listed = main_port(spec), [], False
         for argument in _arguments(spec, clause, source):
             args: dict[str, Argument] = {}
             for port in reversed(spec.inputs):
@@ -143,11 +160,16 @@ class Desk:
                     value, args[main.name] = argument[0], argument[1:]
                 if value is not None:
                     args[port.name] = value
-            self.tasks.append(Task(id=self.next_id, task=spec.id, args=args))
-            refs.append(From(**{"from": self.next_id}))
-            self.next_id += 1
+            args = {port.name: args[port.name] for port in spec.inputs if port.name in args}
+            task = Task(id=self.next_id, task=spec.id, args=args)
+            known = (done for done in self.finished if (done.task, done.args) == (task.task, task.args))
+            done = next(known, None)
+            if done is None:
+                self.tasks.append(task)
+                self.next_id += 1
+            refs.append(From(**{"from": (done or task).id}))
+            listed = task.each is not None
         origin = source.things[0] if source.things else None
-        listed = self.tasks[-1].each is not None
         self.made.append(
             Thing(tuple(refs), spec.outputs[0], spec.id, frozenset(clause.words), origin, listed)
         )
@@ -167,7 +189,7 @@ class Desk:
 
     def _points(self, clause: Clause) -> bool:
         """Whether the clause speaks of something else than what it describes itself."""
-        return clause.says("pointing") or any(self._mentions(clause, thing) for thing in self.made) or any(
+        return clause.says("pointing") or any(self._mentions(clause, thing) for thing in (*self.made, *self.earlier)) or any(
             word in {"the", "each", "every", "my", "our"} and after in words("files")
             for word, after in pairwise(clause.words))  # fmt: skip
 
@@ -208,12 +230,15 @@ class Desk:
         by_kind: dict[Kind, list[str]] = {}
         for name, own in self.files.items():
             by_kind.setdefault(own, []).append(name)
-        for own, names in by_kind.items():
-            yield from self._fed_by_files(names, own, kind, clause, 0.05)
+        all_ = not self.earlier or any(map(clause.says, ("each", "several", "plural")))
+        for own, names in by_kind.items():  # later in a thread, the file is the last one
+            yield from self._fed_by_files(names if all_ else names[-1:], own, kind, clause, 0.05)
         if self.content and kind in {"text", "texts"}:
             yield Source((Thing(tuple(self.content), kind),), cost=0.06)
-        for age, thing in enumerate(reversed(self.earlier)):
-            yield from _fed(thing, kind, clause, 0.1 + 0.001 * min(age, 50))
+        meant = clause.says("referring") and not self.made
+        for age, thing in enumerate(reversed(self.earlier[-50:])):
+            near = 0.0 if self._mentions(clause, thing) else 0.01 if meant else 0.1
+            yield from _fed(thing, kind, clause, near + 0.001 * age)
 
     def _fed_by_files(
         self, names: Sequence[str], own: Kind, kind: Kind, clause: Clause, cost: float
