@@ -22,8 +22,8 @@ _SHARED_WORDS, _OF_KIND, _NOT_OF_KIND, _BELOW = 0.3, 0.3, -0.5, -0.05
 
 _QUESTION_WORDS = (
     "what which who whom whose when where how much many is are was were does do did has have had the a an of "
-    "on in at it its this that be been should must will can there i we you my our your and or invoice document "
-    "letter form receipt page"
+    "on in at it its this that be been should must will can there i we you my our your and or invoice "
+    "document letter form receipt page"
 )
 # What labels and set phrases stand for, in the words that people ask with.
 _MEANING = (

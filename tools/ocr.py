@@ -103,9 +103,13 @@ def lines(pieces: list[Piece]) -> list[Line]:
     """
     found: list[Line] = []
     for piece in sorted(pieces, key=lambda piece: piece.left):
-        best = max(found, key=lambda line: line[-1].overlap(piece), default=None)
-        if best and best[-1].overlap(piece) > 0.5 and best[-1].right <= piece.left + piece.height:
-            best.append(piece)
+        beside = [
+            line
+            for line in found
+            if line[-1].overlap(piece) > 0.5 and line[-1].right <= piece.left + piece.height
+        ]
+        if beside:
+            max(beside, key=lambda line: line[-1].right).append(piece)
         else:
             found.append([piece])
     return sorted(found, key=lambda line: sum(piece.middle for piece in line) / len(line))
