@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from langgraph.config import get_stream_writer
 from langgraph.func import task as langgraph_task
@@ -78,7 +78,7 @@ async def _run_task(task: Task, needed: Mapping[int, Awaitable[Result]], job: Jo
     lost = next((results[id_] for id_ in task.sources if results[id_]["status"] != "done"), None)
     if lost:
         message = f"needs task {lost['id']} ({lost['task']}), which {_WAS[lost['status']]}"
-        return _ended(task, _without(task, "skipped", message, status="skipped"))
+        return _ended(task, {**_without(task, "skipped", message), "status": "skipped"})
     job = replace(job, sources=replace(job.sources, results=results))
     _tell("task", task, status="running")
     started = time.monotonic()
@@ -171,11 +171,23 @@ def _gathered(task: Task, items: Sequence[Result]) -> Result:
     )
 
 
-def _without(
-    task: Task, kind: str, message: str, *, status: Literal["failed", "skipped"] = "failed"
-) -> Result:
-    error = Error(kind=kind, message=message)
-    return {**_result(task, Run(error=error)), "status": status}
+def failure(id_: int, task: str, error: Error) -> Result:
+    """The result of a task on which no model was tried."""
+    return Result(
+        id=id_,
+        task=task,
+        status="failed",
+        model=None,
+        runtime=None,
+        seconds=0.0,
+        attempts=[],
+        outputs={},
+        error=error,
+    )
+
+
+def _without(task: Task, kind: str, message: str) -> Result:
+    return failure(task.id, task.task, Error(kind=kind, message=message))
 
 
 def _ended(task: Task, result: Result) -> Result:

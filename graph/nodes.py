@@ -1,7 +1,8 @@
 """The four nodes. They read the state, ask the controller, the index or the dataflow, and write the state."""
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -12,9 +13,9 @@ from langgraph.runtime import Runtime
 from hugginggpt.graph import resources
 from hugginggpt.graph.arguments import Sources
 from hugginggpt.graph.compiled import models_at_once
-from hugginggpt.graph.context import Context, Home
+from hugginggpt.graph.context import Context, Home, SettingsError
 from hugginggpt.graph.controller import Controller, controller_for
-from hugginggpt.graph.dataflow import Job, run_plan
+from hugginggpt.graph.dataflow import Job, failure, run_plan
 from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
 from hugginggpt.graph.shortlist import shortlist, why_none
 from hugginggpt.graph.state import State, add_files, done, failed, turn_results
@@ -29,43 +30,51 @@ from hugginggpt.tools.views import artifacts_in
 
 Update = dict[str, Any]
 
+# What keeps a turn from beginning; each says why in one line.
+_REFUSALS = (SettingsError, BadRequestError, BadFileError, ArtifactError, EncoderError, ModelIndexError)
+
 
 async def plan(state: State, runtime: Runtime[Context]) -> Update:
     """Begin a turn; or repair its plan, or make another; and check what the controller came up with."""
-    context, home = Context.of(runtime.context), Home.from_environment()
-    begun: Update = {}
+    home = Home.from_environment()
     try:
-        if state.get("request") != request_message(state).id:
-            begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
-            await _prepare(home)
-    except (BadRequestError, BadFileError, ArtifactError, EncoderError, ModelIndexError) as error:
+        context = Context.of(runtime.context)
+        begun = await _begun(state, context, home)
+    except (
+        SettingsError,
+        BadRequestError,
+        BadFileError,
+        ArtifactError,
+        EncoderError,
+        ModelIndexError,
+    ) as error:
         return _refused(str(error))
     state = _applied(state, begun)
     another = bool(failed(state)) and not state["problems"]
-    counted: Update = {"replans": state["replans"] + another}
-    finished = done(state.get("results", []))
-    kept = [task for task in state["plan"].tasks if task.id in finished]
-    controller = controller_for(home)
-    drafted, found = await draft(
-        controller,
-        request_message(state).text,
-        state.get("files", []),
-        history(state),
-        state.get("results", []),
-        state["problems"],
-        context,
-    )
+    update: Update = {**begun, "replans": state["replans"] + another}
+    controller, text = controller_for(home), request_message(state).text
+    files, results = state.get("files", []), state.get("results", [])
+    drafted, found = await draft(controller, text, files, history(state), results, state["problems"], context)
+    kept = [task for task in state["plan"].tasks if task.id in done(results)]
     if found and state["repairs"] < context.max_repairs:
-        counted["repairs"] = state["repairs"] + 1
-        return {**begun, **counted, "plan": Plan(tasks=[*kept, *drafted.tasks]), "problems": found}
-    sound, dropped = sound_part(
-        drafted, _known(state.get("files", []), state.get("results", [])), context.max_tasks
-    )
-    unplanned = [_unplanned(task, dropped[task.id]) for task in drafted.tasks if task.id in dropped]
+        whole = Plan(tasks=[*kept, *drafted.tasks])
+        return {**update, "plan": whole, "problems": found, "repairs": state["repairs"] + 1}
+    sound, dropped = sound_part(drafted, _known(files, results), context.max_tasks)
     whole = state["plan"] if another and not sound.tasks else Plan(tasks=[*kept, *sound.tasks])
     tasks = [task.model_dump(by_alias=True, exclude_defaults=True) for task in whole.tasks]
     _tell("plan", controller=controller.name, tasks=tasks)
-    return {**begun, **counted, "plan": whole, "problems": [], "results": unplanned}
+    return {**update, "plan": whole, "problems": [], "results": _unplanned(drafted, dropped, results)}
+
+
+async def _begun(state: State, context: Context, home: Home) -> Update:
+    """The beginning of a turn; nothing in the middle of one."""
+    if state.get("request") == request_message(state).id:
+        return {}
+    begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
+    if not await asyncio.to_thread(resources.is_prepared, home):
+        _tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
+    await asyncio.to_thread(resources.index, home)  # says what is wrong with it before anything is planned
+    return begun
 
 
 async def draft(
@@ -146,13 +155,6 @@ async def synthesize(state: State) -> Update:
     return {"messages": [AIMessage("".join(pieces))], "artifacts": artifacts, "request": ""}
 
 
-async def _prepare(home: Home) -> None:
-    """Open the index, so that what is wrong with it is said before anything is planned."""
-    if not await asyncio.to_thread(resources.is_prepared, home):
-        _tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
-    await asyncio.to_thread(resources.index, home)
-
-
 def _applied(state: State, update: Update) -> State:
     """The state as LangGraph will have it after `update`."""
     messages = add_messages(state["messages"], update.get("messages", []))  # type: ignore[arg-type]
@@ -187,18 +189,18 @@ def _continued(before: Result | None, after: Result) -> Result:
     return {**after, "attempts": attempts, "error": error}
 
 
-def _unplanned(task: Task, line: str) -> Result:
-    return Result(
-        id=task.id,
-        task=task.task,
-        status="failed",
-        model=None,
-        runtime=None,
-        seconds=0.0,
-        attempts=[],
-        outputs={},
-        error=Error(kind="invalid-plan", message=line),
-    )
+def _unplanned(drafted: Plan, dropped: Mapping[int, str], results: Sequence[Result]) -> list[Result]:
+    """A failed result for every task that was dropped, under an id of its own where its id is taken."""
+    taken = {result["id"] for result in results}
+    free = itertools.count(max([*taken, *(task.id for task in drafted.tasks)], default=-1) + 1)
+    failures = []
+    for task in drafted.tasks:
+        if task.id in dropped:
+            id_ = next(free) if task.id in taken else task.id
+            taken.add(id_)
+            error = Error(kind="invalid-plan", message=dropped[task.id])
+            failures.append(failure(id_, task.task, error))
+    return failures
 
 
 def _tell(type_: str, **facts: Any) -> None:  # noqa: ANN401, any JSON

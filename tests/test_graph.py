@@ -66,6 +66,16 @@ async def test_what_stays_faulty_is_dropped_and_the_rest_is_run(script):
     assert output["results"][0]["error"]["kind"] == "invalid-plan"
 
 
+async def test_a_dropped_task_never_takes_the_place_of_an_earlier_result(script):
+    script([generate(0, "a")], [generate(0, "b"), generate(0, "c")])
+    run = builder.compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "t"}}
+    await run.ainvoke({"messages": [HumanMessage("one")]}, config)
+    output = await run.ainvoke({"messages": [HumanMessage("two")]}, config, context=Context(max_repairs=0))
+    assert statuses(output) == {0: "done", 1: "failed", 2: "failed"}
+    assert output["results"][0]["outputs"]["text"] == "<a>"
+
+
 async def test_an_unknown_task_ends_in_a_clear_answer(script):
     script([{"id": 0, "task": "make-coffee"}])
     output = await ask(max_repairs=0)
