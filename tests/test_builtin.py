@@ -226,7 +226,7 @@ from hugginggpt.tools.runtime import RuntimeSettings
 
 runtime = Builtin(RuntimeSettings(encoder=None))
 runtime.available(), runtime.can_run(ModelCard(id="builtin/pp-ocr", task="image-to-text", summary=""))
-heavy = {"rapidocr", "cv2", "onnxruntime", "pocketsphinx", "espeakng_loader", "torch", "PIL", "scipy", "soundfile"}
+heavy = {"rapidocr", "cv2", "onnxruntime", "pocketsphinx", "espeakng_loader", "torch", "PIL", "scipy"}
 print(json.dumps(sorted(heavy & set(sys.modules))))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

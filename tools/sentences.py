@@ -17,7 +17,7 @@ _HYPOTHESES = ("This text is about {}.", "I feel {}.")  # for subjects, for mood
 _EDGE = 0.2  # cosine from which LexRank links two sentences; its paper has 0.1, for sparser vectors
 _DAMPING = 0.85
 _OF_KIND = 0.15  # what a sentence gains by holding the kind of thing a question asks for
-_NOVELTY = 0.2  # weight of not repeating what was picked, in maximal marginal relevance
+_NOVELTY = 0.5  # part of its worth that a sentence loses when it repeats a picked one
 
 _ABBREVIATIONS = {
     "mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "no", "fig", "al", "inc",
@@ -103,7 +103,8 @@ def summary(text: str, encoder: Encoder) -> str:
     """The most central sentences of a text, in its order and words: a third of them, 3 at least.
 
     Centrality is LexRank (Erkan and Radev, JAIR 22, 2004) on the encoder's cosines; sentences are then
-    picked by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), so that none repeats another.
+    picked one by one, each worth less the more it repeats one before, after maximal marginal relevance
+    (Carbonell and Goldstein, SIGIR 1998).
     """
     found = split(_need(text, "text"))
     count = max(3, round(len(found) / 3))
@@ -115,7 +116,7 @@ def summary(text: str, encoder: Encoder) -> str:
     picked: list[int] = []
     while len(picked) < count:
         repeats = alike[:, picked].max(axis=1) if picked else np.zeros(len(found))
-        worth = (1 - _NOVELTY) * central - _NOVELTY * repeats
+        worth = central * (1 - _NOVELTY * repeats)
         worth[picked] = -np.inf
         picked.append(int(np.argmax(worth)))
     return " ".join(found[i] for i in sorted(picked))
@@ -124,7 +125,8 @@ def summary(text: str, encoder: Encoder) -> str:
 def _centrality(alike: NDArray[np.float32]) -> NDArray[np.float64]:
     """Stationary probability of a walk along similar sentences, scaled to a highest value of 1."""
     weights = np.where(alike > _EDGE, alike, 0).astype(np.float64)
-    weights /= weights.sum(axis=1, keepdims=True)
+    np.fill_diagonal(weights, 0)  # a sentence like no other would vote for itself
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     rank = np.full(len(alike), 1 / len(alike))
     for _ in range(50):  # 0.85 ** 50 is far below the differences that matter
         rank = (1 - _DAMPING) / len(alike) + _DAMPING * (rank @ weights)
