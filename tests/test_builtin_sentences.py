@@ -83,7 +83,8 @@ def test_a_summary_is_a_third_of_the_sentences_in_their_order(encoder):
 
 def test_a_summary_leaves_out_what_has_nothing_to_do_with_the_rest(encoder):
     text = (
-        "The city will build bicycle lanes. The bicycle lanes link schools and the station. My aunt bakes bread. "
+        "The city will build bicycle lanes. "
+        "The bicycle lanes link schools and the station. My aunt bakes bread. "
         "The city pays for the lanes with a new tax. Cyclists in the city welcome the lanes."
     )
     assert "bread" not in sentences.summary(text, encoder)
@@ -92,7 +93,8 @@ def test_a_summary_leaves_out_what_has_nothing_to_do_with_the_rest(encoder):
 @pytest.mark.parametrize(
     ("question", "kind"),
     [("How much is it?", "amount"), ("When is it due?", "date"), ("Who wrote it?", "name"),
-     ("What is the order number?", "identifier"), ("Where was she born?", "place"), ("What should I bring?", None)],
+     ("What is the order number?", "identifier"), ("Where was she born?", "place"),
+     ("What should I bring?", None)],
 )  # fmt: skip
 def test_the_words_of_a_question_say_what_kind_of_answer_it_wants(question, kind):
     assert spans.expected(question) == kind
