@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hugginggpt.app.progress import Progress
     from hugginggpt.graph.context import Context, Home
     from hugginggpt.graph.state import State
+    from hugginggpt.graph.compiled import Builder
     from hugginggpt.tools.values import Artifact
 
 
@@ -96,16 +97,13 @@ def _answered(ask: Ask, *, quiet: bool) -> "State":
 
     progress = Progress(quiet=quiet)
     with progress.live():
-        if not (ask.home.index / "manifest.json").exists():
-            progress.notice(
-                "the first run prepares the encoder and the starter index; this takes half a minute"
-            )
-        return loop.run(_turn(ask, progress))
+        # Imported here and not while the loop runs, because Ctrl-C has to wait for what blocks the loop.
+        from hugginggpt.graph.app import builder
+
+        return loop.run(_turn(ask, builder, progress))
 
 
-async def _turn(ask: Ask, progress: "Progress") -> "State":
-    from hugginggpt.graph.app import builder
-
+async def _turn(ask: Ask, builder: "Builder", progress: "Progress") -> "State":
     async with threads.saver(ask.home.threads) as saver:
         graph = builder.compile(checkpointer=saver, name="hugginggpt")
         turn = await _input(graph, ask, progress)

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Never, Protocol
@@ -26,22 +27,26 @@ _COMMANDS: dict[str, _Command] = {"ask": ask, "plan": plan, "tasks": tasks, "ind
 
 def process() -> Never:
     """The `hugginggpt` program. Does not wait for threads that still work on what was stopped."""
-    if sys.argv[1:] and sys.argv[1] in _COMMANDS:
-        _log_to_file()
-    status = main()
+    try:
+        if sys.argv[1:] and sys.argv[1] in _COMMANDS:
+            _log_to_file()
+        status = main()
+    except KeyboardInterrupt:
+        status = _told("stopped", 130)
     os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status: 0 well, 1 not all was done, 2 bad input, 130 stopped by Ctrl-C."""
+    """Runs one command; its exit status: 0 well, 1 not all was done, 2 bad input, 130 stopped by Ctrl-C.
+
+    Before there is anything to go on with, Ctrl-C is left to the caller as `KeyboardInterrupt`.
+    """
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         status = _run(_parser().parse_args(argv))
         sys.stdout.flush()
     except SystemExit as end:  # argparse: --help, or a wrong argument that it has told
         status = end.code if isinstance(end.code, int) else 2
-    except KeyboardInterrupt:
-        status = _told("stopped", 130)
     except BrokenPipeError:  # whoever read our output has left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
@@ -104,3 +109,4 @@ def _log_to_file() -> None:
     logging.basicConfig(handlers=[file], format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False
+    threading.excepthook = lambda fault: _log.error("in a thread", exc_info=fault.exc_value)

@@ -103,4 +103,4 @@ def test_a_terminal_shows_the_plan_as_a_tree_and_how_to_go_on():
 def test_the_first_run_says_that_it_prepares(capsys, monkeypatch, place):
     monkeypatch.setenv("HUGGINGGPT_INDEX", str(place / "index"))
     assert main(["ask", ALOUD]) == 0
-    assert "the first run prepares the encoder and the starter index" in capsys.readouterr().err
+    assert "preparing the encoder and the index of models" in capsys.readouterr().err
