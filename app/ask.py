@@ -15,12 +15,11 @@ from hugginggpt.app.settings import Parser, context
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langgraph.graph.state import CompiledStateGraph
 
     from hugginggpt.app.progress import Progress
+    from hugginggpt.graph.compiled import Builder, CompiledGraph
     from hugginggpt.graph.context import Context, Home
     from hugginggpt.graph.state import State
-    from hugginggpt.graph.compiled import Builder
     from hugginggpt.tools.values import Artifact
 
 
@@ -114,7 +113,7 @@ async def _turn(ask: Ask, builder: "Builder", progress: "Progress") -> "State":
         return state
 
 
-async def _input(graph: "CompiledStateGraph[Any, Any, Any, Any]", ask: Ask, progress: "Progress") -> Any:  # noqa: ANN401
+async def _input(graph: "CompiledGraph", ask: Ask, progress: "Progress") -> Any:  # noqa: ANN401
     """A new turn; or None, which makes LangGraph go on, where this very turn is unfinished."""
     from langchain_core.messages import HumanMessage
 
