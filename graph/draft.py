@@ -1,5 +1,6 @@
 """Drafts a plan clause by clause: the task that each means, by closeness, by form and by what is at hand."""
 
+import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -25,6 +26,10 @@ _NOUNS: dict[Kind, str] = {
     "text": "the text",
 }
 _ORDINALS = {"one": 0, "first": 0, "former": 0, "other": 1, "second": 1, "latter": 1, "third": 2, "fourth": 3}
+
+
+_LEAD = re.compile(r"\A(?:according|based|judging|in|on|from|for|with|by) [^,]{1,60} , (?=\S+ \S+)")
+_ALOUD = re.compile(r" ?\b(?:out loud|aloud|loud and clear)\b")
 
 
 class Draft:
@@ -86,9 +91,16 @@ class Draft:
     def _close(self, clause: Clause) -> Closeness:
         """As it stands, with nouns for its pronouns, and without its topic; if vague, after what was told."""
         whole = clause.english(self._nouns, self._it())
-        wordings = [clause.english(self._nouns), whole]
+        if clause.asks:
+            whole = _ALOUD.sub("", whole)
+        wordings = [
+            _ALOUD.sub("", clause.english(self._nouns)) if clause.asks else clause.english(self._nouns),
+            whole,
+        ]
+        if _LEAD.match(whole):
+            wordings = [_LEAD.sub("", wording) for wording in wordings]
         if clause.mood != "noun":
-            wordings.append(_core(whole))
+            wordings.append(_core(wordings[-1]))
         close = self._matcher.closeness(*dict.fromkeys(wordings))
         if self._told and clause.mood == "order" and max(close.tasks.values()) < VAGUE:
             close = self._matcher.closeness(*dict.fromkeys(wordings), f"{self._told} . {whole}")
@@ -195,13 +207,14 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
         value += (0.1 if clause.says("each") else -0.05) * (1 if spec.id.startswith("tabular") else -1)
     if spec.id == "control-to-image":
         guided = any(thing.task in MAPS for thing in source.things)
-        value += 0.15 if guided else 0.0 if clause.control and clause.mood == "order" else -0.15
+        named = clause.control is not None and clause.mood == "order"
+        value += 0.15 if guided or (named and clause.says("guiding")) else 0.0 if named else -0.15
     if spec.id == "text-to-speech":
-        value += 0.1 if clause.aloud else -0.1 if source.through else 0.0
+        value += -0.3 if clause.asks else 0.1 if clause.aloud else -0.1 if source.through else 0.0
     if spec.id == "image-text-to-text":  # the more specific task wins
         value -= 0.1
     if spec.id in CREATORS:
-        return value + 0.1 * (len(source.things) > 1) - 0.25 * clause.question
+        return value + 0.1 * (len(source.things) > 1) - 0.4 * clause.question
     return value + 0.03 * (main_port(spec).kind in MEDIA)
 
 

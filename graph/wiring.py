@@ -110,8 +110,9 @@ class Desk:
             return Source(several)
         if spec.id in CREATORS and not (clause.files or clause.quotes or self._points(clause)):
             return Source(cost=0.03)
+        spoken_of = [thing for thing in (*self.made, *self.earlier) if self._mentions(clause, thing)]
         found = list(self._named(kind, clause)) or [
-            replace(source, cost=source.cost + 0.2 * bool(clause.files))
+            replace(source, cost=source.cost + 0.2 * bool(clause.files) + 0.15 * _misses(source, spoken_of))
             for source in self._at_hand(spec, kind, clause)
         ]
         return min(
@@ -189,9 +190,14 @@ class Desk:
 
     def _points(self, clause: Clause) -> bool:
         """Whether the clause speaks of something else than what it describes itself."""
-        return clause.says("pointing") or any(self._mentions(clause, thing) for thing in (*self.made, *self.earlier)) or any(
-            word in {"the", "each", "every", "my", "our"} and after in words("files")
-            for word, after in pairwise(clause.words))  # fmt: skip
+        return (
+            clause.says("pointing")
+            or any(self._mentions(clause, thing) for thing in (*self.made, *self.earlier))
+            or any(
+                word in {"the", "each", "every", "my", "our"} and after in words("files")
+                for word, after in pairwise(clause.words)
+            )
+        )
 
     def _mentions(self, clause: Clause, thing: Thing) -> bool:
         """ "the summary" after a summarization; "the fable" after "invent a fable"."""
@@ -255,6 +261,11 @@ class Desk:
             yield Source((known[-1],), cost=cost)
         else:
             yield from _fed(thing, kind, clause, cost)
+
+
+def _misses(source: Source, spoken_of: Sequence[Thing]) -> bool:
+    """Whether the source is none of the things that the clause speaks of."""
+    return bool(spoken_of) and not any(thing in spoken_of for thing in source.things)
 
 
 def _meant(spec: TaskSpec, thing: Thing) -> Thing:

@@ -123,7 +123,7 @@ def _after_colon(request: str, found: Sequence[Span], language: str) -> list[Spa
         items = re.split(r",|;|\n|\bor\b|\band\b|/", rest)
         listed = len(items) > 1 and all(len(item.split()) <= 4 for item in items)
         steps = _LIST_MARK.match(rest) or is_verb(_words(rest, language), 0)
-        if orders and not listed and not (steps and not _takes_text(line)) and len(rest.split()) > 2:
+        if len(rest.split()) > 2 and orders and (_takes_text(line) or not (listed or steps)):
             return [(match.start(), len(request), Token(rest.strip(), "this text", "quote"))]
     return []
 
@@ -176,8 +176,15 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
         after += 1
     ahead = tokens[after].english.split(" ")[0] if after < len(tokens) else ""
     size = 0
+    relative = (
+        ahead in {"which", "that"}
+        and after + 1 < len(tokens)
+        and tokens[after + 1].english in {"you", "we", "i"}
+    )
     if token.kind in {"quote", "file"}:
         size = 0
+    elif token.english == "," and relative:
+        size = after - place + 2
     elif token.english == "after":
         size = (after - place + 1) * (ahead in {"that", "this", "which"})
     elif token.english in words("then"):
@@ -216,10 +223,11 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
     place = 0
     while place < len(tokens):
         word, starts = tokens[place].english, not runs[-1]
-        if word in {"before", "after", "once"} and is_verb(tokens, place + 1):
+        you = starts and place + 1 < len(tokens) and tokens[place + 1].english in {"you", "we", "i"}
+        if word in {"before", "after", "once"} and is_verb(tokens, place + 1 + you):
             turned |= {len(runs) - 1} if (word == "before") == starts and word != "once" else set()
             runs += [] if starts else [[]]
-            place += 1
+            place += 1 + you
         elif not starts and (joint := _passive(tokens, place) or _cut(tokens, place)):
             runs.append([])
             place += joint
