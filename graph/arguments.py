@@ -6,9 +6,8 @@ from typing import Any, cast
 
 from hugginggpt.graph.plan import File, From, Task, Value, feeding_port
 from hugginggpt.tools.artifacts import ArtifactStore
-from hugginggpt.tools.media import modality_of
 from hugginggpt.tools.readers import rows_of, text_of
-from hugginggpt.tools.tasks import ITEMS, TASKS, Kind, Port
+from hugginggpt.tools.tasks import ITEMS, MEDIA, TASKS, Kind, Port
 from hugginggpt.tools.values import Artifact, Inputs, Result
 from hugginggpt.tools.views import items, text_view
 
@@ -55,7 +54,7 @@ class Sources:
         media = self.store.read(artifact)
         if kind == "table":
             return rows_of(media.data, media.media_type)
-        return media if modality_of(artifact) == kind else text_of(media.data, media.media_type)
+        return media if kind in MEDIA else text_of(media.data, media.media_type)
 
     def _output(self, port: Port, ref: From) -> Kind:
         result = self.results[ref.source]

@@ -60,10 +60,13 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
         whole = Plan(tasks=[*kept, *drafted.tasks])
         return {**update, "plan": whole, "problems": found, "repairs": state["repairs"] + 1}
     sound, dropped = sound_part(drafted, _known(files, results), context.max_tasks)
-    whole = state["plan"] if another and not sound.tasks else Plan(tasks=[*kept, *sound.tasks])
+    update |= {"problems": [], "results": _unplanned(drafted, dropped, results)}
+    if another and not sound.tasks:
+        return update  # there is no other way: the plan stays, and the answer says what failed
+    whole = Plan(tasks=[*kept, *sound.tasks])
     tasks = [task.model_dump(by_alias=True, exclude_defaults=True) for task in whole.tasks]
     _tell("plan", controller=controller.name, tasks=tasks)
-    return {**update, "plan": whole, "problems": [], "results": _unplanned(drafted, dropped, results)}
+    return {**update, "plan": whole}
 
 
 async def _begun(state: State, context: Context, home: Home) -> Update:
@@ -122,7 +125,7 @@ async def select(state: State, runtime: Runtime[Context]) -> Update:
 async def execute(state: State, runtime: Runtime[Context]) -> Update:
     """Run what is not done yet."""
     context, home = Context.of(runtime.context), Home.from_environment()
-    finished = done(state.get("results", []))
+    finished, before = done(state.get("results", [])), {r["id"]: r for r in state.get("results", [])}
     without = [t for t in state["plan"].tasks if t.id not in finished and not state["choices"].get(t.id)]
 
     def open_() -> Job:
@@ -131,7 +134,7 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
         return Job(
             sources=Sources(finished, files, resources.store(home)),
             choices=state["choices"],
-            reasons={task.id: why_none(task, resources.index(home), runtimes) for task in without},
+            reasons={t.id: why_none(t, resources.index(home), runtimes, before.get(t.id)) for t in without},
             runtimes=runtimes,
             limits=Limits(context.task_timeout, context.max_attempts),
             places=asyncio.Semaphore(models_at_once(get_config(), context.max_parallel)),
@@ -139,7 +142,6 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
         )
 
     results = await run_plan(state["plan"], await asyncio.to_thread(open_))
-    before = {result["id"]: result for result in state.get("results", [])}
     return {"results": [_continued(before.get(result["id"]), result) for result in results]}
 
 

@@ -25,8 +25,10 @@ def shortlist(
     return pairs[:top_k]
 
 
-def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime]) -> str:
+def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: Result | None) -> str:
     """One line: why no model can do a task here, and what would make one available. Blocks."""
+    if tried and tried["attempts"]:
+        return f"every available model for {task.task} was tried"
     cards = index.cards(task.task)
     missing = [f"{r.name}: {state.reason}" for r in runtimes.values() if not (state := r.available())]
     if any(card.builtin for card in cards) and not missing:
