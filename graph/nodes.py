@@ -165,7 +165,8 @@ def _applied(state: State, update: Update) -> State:
 
 
 def _refused(line: str) -> Update:
-    return {"messages": [AIMessage(line)], "request": "", "plan": Plan(), "problems": [], "artifacts": []}
+    """The end of a turn that could not begin: the answer says why, and so does `problems`."""
+    return {"messages": [AIMessage(line)], "request": "", "plan": Plan(), "problems": [line], "artifacts": []}
 
 
 def _known(files: Sequence[Artifact], results: Sequence[Result]) -> Known:

@@ -51,7 +51,7 @@ class State(TypedDict, total=False):
     """Id of the turn's first task."""
     plan: Plan
     problems: list[str]
-    """What is wrong with the plan; empty when it can be run."""
+    """What is wrong with the plan, or with the request where `request` is empty."""
     choices: dict[int, list[Candidate]]
     """Per task the candidates in the order in which they are tried, the choice first."""
     repairs: int
