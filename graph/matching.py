@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from hugginggpt.tools.encoder import Encoder
 
+LEARNED = 0.25  # weight of the regression beside the cosine
+MEAN = 0.2  # about what the regression gives the right group, so that closeness stays on the cosine's scale
+
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
@@ -28,37 +31,49 @@ class Matcher:
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def closeness(self, *wordings: str) -> Closeness:
-        """Of one clause: the mean over its wordings. Blocks."""
+        """Of one clause: of the mean of its wordings. Blocks."""
         new = [text for text in dict.fromkeys(wordings) if text not in self._known]
         encoder = self._encoder()
         if new:
-            rows = np.matmul(encoder.encode(new), _vectors(encoder).T)
-            self._known |= dict(zip(new, rows, strict=True))
-        return _gathered(np.mean([self._known[text] for text in wordings], axis=0))
+            self._known |= dict(zip(new, encoder.encode(new), strict=True))
+        vector = np.mean([self._known[text] for text in wordings], axis=0)
+        exemplars, separation = _fitted(encoder)
+        near = _by_group(exemplars @ vector)
+        learned = dict(zip(near, vector @ separation, strict=True))
+        found = {group: near[group] + LEARNED * (float(learned[group]) - MEAN) for group in near}
+        return Closeness(
+            {name: value for (table, name), value in found.items() if table == "tasks"},
+            {name: value for (table, name), value in found.items() if table != "tasks"},
+        )
 
 
-def _gathered(similar: NDArray[np.float32]) -> Closeness:
-    """By group, from the cosine to each exemplar: the nearest, steadied by the mean of the three nearest."""
+def _by_group(similar: NDArray[np.float32]) -> dict[tuple[str, str], float]:
+    """From the cosine to each exemplar: a group's nearest, steadied by the mean of its three nearest."""
     groups: dict[tuple[str, str], list[float]] = {}
     for (table, name, _), value in zip(_exemplars(), similar, strict=True):
         groups.setdefault((table, name), []).append(float(value))
-    closeness = Closeness({}, {})
-    for (table, name), values in groups.items():
-        best = sorted(values, reverse=True)[:3]
-        target = closeness.tasks if table == "tasks" else closeness.none
-        target[name] = 0.7 * best[0] + 0.3 * sum(best) / len(best)
-    return closeness
+    best = {group: sorted(values, reverse=True)[:3] for group, values in groups.items()}
+    return {group: 0.7 * values[0] + 0.3 * sum(values) / len(values) for group, values in best.items()}
 
 
-_encoded: dict[tuple[str, str], NDArray[np.float32]] = {}
+_fits: dict[tuple[str, str], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
 
-def _vectors(encoder: Encoder) -> NDArray[np.float32]:
-    """The exemplars' vectors, a row each. Once per process: they are some hundred short phrases."""
+def _fitted(encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The exemplars' vectors, a row each, and a ridge regression from a vector to 1 for its group, else 0.
+
+    Once per process: they are some hundred short phrases. The regression knows which directions tell
+    the groups apart, where the cosine counts all of them alike.
+    """
     key = encoder.id, encoder.revision
-    if key not in _encoded:
-        _encoded[key] = encoder.encode([phrase for _, _, phrase in _exemplars()])
-    return _encoded[key]
+    if key not in _fits:
+        vectors = encoder.encode([phrase for _, _, phrase in _exemplars()])
+        groups = list(dict.fromkeys((table, name) for table, name, _ in _exemplars()))
+        wanted = np.array([[group == row[:2] for group in groups] for row in _exemplars()], dtype=np.float32)
+        penalty = np.eye(vectors.shape[1], dtype=np.float32)
+        weights = np.linalg.solve(vectors.T @ vectors + penalty, vectors.T @ wanted)
+        _fits[key] = vectors, weights
+    return _fits[key]
 
 
 @cache
