@@ -83,6 +83,8 @@ def _run(args: argparse.Namespace, thread: str) -> int:
     with threads.held(home, thread):
         ask = Ask(request, inputs.attach(args.file, settings, home), thread, args.out, settings, home)
         state = _answered(ask, quiet=args.json)
+        if state["problems"]:  # the turn could not begin, and the answer says why
+            raise inputs.InputError(state["messages"][-1].text)
         artifacts = _exported(ask, state)
     (_print_json if args.json else _print)(state, artifacts)
     if args.thread is None and sys.stderr.isatty():

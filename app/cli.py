@@ -27,6 +27,8 @@ _COMMANDS: dict[str, _Command] = {"ask": ask, "plan": plan, "tasks": tasks, "ind
 
 def process() -> Never:
     """The `hugginggpt` program. Does not wait for threads that still work on what was stopped."""
+    # Read when langgraph is imported: threads are read back as the graph's own types and as no others.
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
     try:
         if sys.argv[1:] and sys.argv[1] in _COMMANDS:
             _log_to_file()

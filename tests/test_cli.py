@@ -160,3 +160,17 @@ def test_small_picture_that_declares_a_huge_one(capsys, tmp_path):
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + INVOICE.read_bytes()[33:5000])
     assert "60000" in refused(capsys, "ask", "Read it", "--file", str(tmp_path / "bomb.png")).replace(",", "")
+
+
+def test_index_folder_where_nothing_can_be_written(capsys, monkeypatch):
+    monkeypatch.setenv("HUGGINGGPT_INDEX", "/proc/index")
+    assert main(["ask", 'Read aloud: "Hello"']) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("hugginggpt: /proc/index: cannot be written")
+
+
+def test_no_sentence_encoder_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setenv("HUGGINGGPT_ENCODER", "nobody/nothing")
+    assert main(["plan", "Read it"]) == 2
+    assert "pip install 'hugginggpt[offline]'" in capsys.readouterr().err
