@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from hugginggpt.tools import builtin
+from hugginggpt.tools import builtin, ocr
 from hugginggpt.tools.builtin import Builtin
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, EncoderError, load_encoder
@@ -26,14 +26,9 @@ CARDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("encoder")
-
-
 @pytest.fixture
-def run(cache):
-    runtime = Builtin(RuntimeSettings(encoder=lambda: load_encoder(DEFAULT_ENCODER, cache)))
+def run(shared):
+    runtime = Builtin(RuntimeSettings(encoder=lambda: load_encoder(DEFAULT_ENCODER, shared / "encoder")))
 
     async def run(model, **inputs):
         card = CARDS[f"builtin/{model}"]
@@ -231,3 +226,13 @@ print(json.dumps(sorted(heavy & set(sys.modules))))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+async def test_a_picture_that_is_read_and_asked_goes_through_the_recognition_once(monkeypatch, run):
+    calls, recognize = [], ocr.read
+    monkeypatch.setattr(ocr, "read", lambda pixels: calls.append(pixels) or recognize(pixels))
+    picture = invoice()
+    await asyncio.gather(
+        run("pp-ocr", image=picture), run("pp-ocr-minilm-qa", image=picture, question="What is the total?")
+    )
+    assert len(calls) == 1

@@ -95,8 +95,8 @@ def test_a_photo_that_its_camera_marked_as_turned_is_read_upright():
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory):
-    encoder = load_encoder(DEFAULT_ENCODER, tmp_path_factory.mktemp("encoder"))
+def ask(shared):
+    encoder = load_encoder(DEFAULT_ENCODER, shared / "encoder")
     pages = {"invoice": decode_image((EXAMPLES / "invoice.png").read_bytes()), "receipt": receipt(),
              "letter": letter(), "form": form()}  # fmt: skip
     read = {name: ocr.read(np.asarray(page)) for name, page in pages.items()}

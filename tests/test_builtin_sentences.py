@@ -11,8 +11,8 @@ CURIE = (
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return load_encoder(DEFAULT_ENCODER, tmp_path_factory.mktemp("encoder"))
+def encoder(shared):
+    return load_encoder(DEFAULT_ENCODER, shared / "encoder")
 
 
 @pytest.mark.parametrize(

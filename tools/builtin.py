@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import importlib.util
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ from hugginggpt.tools.values import Inputs, Media, Outputs
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from hugginggpt.tools.ocr import Line
+
+_reading = threading.Lock()
 
 LoadEncoder = Callable[[], Encoder]
 
@@ -36,10 +41,22 @@ def _pixels(picture: Media) -> "NDArray[np.uint8]":
     return np.asarray(readers.decode_image(picture.data))
 
 
+def _lines(picture: Media) -> "list[Line]":
+    with _reading:  # the second of two tasks on one picture waits, and then has it for nothing
+        return _lines_of(picture)
+
+
+@functools.lru_cache(maxsize=4)
+def _lines_of(picture: Media) -> "list[Line]":
+    from hugginggpt.tools import ocr
+
+    return ocr.read(_pixels(picture))
+
+
 def _read(inputs: Inputs, _: LoadEncoder) -> Outputs:
     from hugginggpt.tools import ocr
 
-    return {"text": ocr.as_text(ocr.read(_pixels(inputs["image"])))}
+    return {"text": ocr.as_text(_lines(inputs["image"]))}
 
 
 def _say(inputs: Inputs, _: LoadEncoder) -> Outputs:
@@ -53,10 +70,9 @@ def _say(inputs: Inputs, _: LoadEncoder) -> Outputs:
 
 
 def _ask_document(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
-    from hugginggpt.tools import documents, ocr
+    from hugginggpt.tools import documents
 
-    lines = ocr.read(_pixels(inputs["image"]))
-    return {"text": documents.answer(inputs["question"], lines, encoder())}
+    return {"text": documents.answer(inputs["question"], _lines(inputs["image"]), encoder())}
 
 
 def _transcribe(inputs: Inputs, _: LoadEncoder) -> Outputs:
