@@ -118,6 +118,12 @@ def _runtimes(home: "Home") -> Iterator[Finding]:
 
 
 def _controller(home: "Home") -> Finding:
-    from hugginggpt.graph.controller import controller_for
+    from hugginggpt.graph.context import Context, SettingsError
+    from hugginggpt.graph.controller import controller_for, language_model
 
-    return Finding("controller", f"{controller_for(home).name}: available")
+    try:
+        context = Context.from_environment()
+        reason = language_model(context).reason
+        return Finding("controller", f"{controller_for(home, context).name}: {reason}")
+    except SettingsError as error:
+        return Finding("controller", "none", str(error))

@@ -57,7 +57,7 @@ async def _plan_one(
 ) -> int:
     from hugginggpt.graph.controller import controller_for
 
-    controller = controller_for(home)
+    controller = controller_for(home, settings)
     plan, problems = await _draft(controller, request, files, settings)
     if as_json:
         print(
@@ -73,7 +73,7 @@ async def _plan_one(
 async def _plan_lines(lines: Iterable[tuple[int, str]], settings: "Context", home: "Home") -> int:
     from hugginggpt.graph.controller import controller_for
 
-    controller = controller_for(home)
+    controller = controller_for(home, settings)
     status = 0
     for number, line in lines:
         try:

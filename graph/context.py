@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import platformdirs
-from pydantic import Field, TypeAdapter, ValidationError
+from langchain_core.language_models import BaseChatModel
+from pydantic import Field, InstanceOf, StringConstraints, TypeAdapter, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 _PREFIX = "HUGGINGGPT_"
+LLM = r"auto|embedded|openai:.+|huggingface:.+"
+"""What `Context.llm` may be, besides a chat model object."""
+
+_named_here: set[str] = set()
 
 
 class SettingsError(ValueError):
@@ -20,6 +26,13 @@ class SettingsError(ValueError):
 class Context:
     """Settings of one run. Each can be set by an environment variable: `HUGGINGGPT_` and its name."""
 
+    llm: Annotated[
+        Annotated[str, StringConstraints(pattern=rf"^({LLM})$")] | SkipJsonSchema[InstanceOf[BaseChatModel]],
+        Field(description="auto, embedded, openai:MODEL[@URL] or huggingface:MODEL[:PROVIDER]."),
+    ] = "auto"
+    llm_timeout: Annotated[
+        float, Field(gt=0, description="Seconds to wait for a language model's next words.")
+    ] = 60.0
     max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
@@ -51,16 +64,46 @@ class Context:
             if os.environ.get(_PREFIX + field.name.upper())
         }
         try:
-            return _adapter().validate_python(values | overrides)
+            context = _adapter().validate_python(values | overrides)
         except ValidationError as error:
             first = error.errors()[0]
             name = _PREFIX + str(first["loc"][0]).upper()
             raise SettingsError(f"{name}={first['input']}: {first['msg']}") from error
+        if isinstance(context.llm, str):
+            _named_here.add(context.llm)
+        return context
 
 
 @cache
 def _adapter() -> TypeAdapter[Context]:
     return TypeAdapter(Context)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Accounts and addresses of language models. From the environment only."""
+
+    openai_key: str
+    openai_url: str
+    openai_model: str
+    hf_token: str
+    named_here: frozenset[str]
+    """Values of `Context.llm` that came from this process's own environment or command line."""
+
+    @classmethod
+    def from_environment(cls) -> "Accounts":
+        """`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL` and `HF_TOKEN`; empty where not set."""
+
+        def value(name: str) -> str:
+            return os.environ.get(name, "").strip()
+
+        return cls(
+            openai_key=value("OPENAI_API_KEY"),
+            openai_url=value("OPENAI_BASE_URL"),
+            openai_model=value("OPENAI_MODEL"),
+            hf_token=value("HF_TOKEN"),
+            named_here=frozenset(_named_here),
+        )
 
 
 @dataclass(frozen=True)

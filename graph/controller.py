@@ -7,9 +7,12 @@ from typing import Protocol
 from langchain_core.messages import AnyMessage
 
 from hugginggpt.graph import resources
-from hugginggpt.graph.context import Home
+from hugginggpt.graph.calls import Limits, StartOver
+from hugginggpt.graph.chat_models import Choice, choice
+from hugginggpt.graph.context import Accounts, Context, Home
 from hugginggpt.graph.embedded import EmbeddedController
 from hugginggpt.graph.plan import Plan, Task
+from hugginggpt.graph.reading import Unreadable
 from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.values import Artifact, Result
 
@@ -28,8 +31,10 @@ class Controller(Protocol):
         history: Sequence[AnyMessage],
         results: Sequence[Result],
         feedback: Sequence[str],
-    ) -> AsyncIterator[Task]:
+    ) -> AsyncIterator[Task | Unreadable | StartOver]:
         """Tasks for the request, as they are decided; none when no model is needed.
+
+        `Unreadable` is a part of the plan that is no task; `StartOver` makes all that came before it void.
 
         `files` are all files of the thread, those of this request last; `history` the earlier messages;
         `results` all that earlier turns and earlier plans of this turn gave, failed ones included.
@@ -46,6 +51,29 @@ class Controller(Protocol):
         """The answer, in pieces as they come, from this turn's results (none for a direct question)."""
 
 
-def controller_for(home: Home) -> Controller:
-    """The controller of a run. Cheap: nothing is loaded before it is asked something."""
-    return EmbeddedController(partial(resources.encoder, home))
+def controller_for(home: Home, context: Context) -> Controller:
+    """The controller of a run: a language model that falls back to the embedded one, or that one alone.
+
+    Cheap: nothing is loaded before it is asked something. Raises `SettingsError`.
+    """
+    embedded = EmbeddedController(partial(resources.encoder, home))
+    model = language_model(context).model
+    if model is None:
+        return embedded
+    from hugginggpt.graph.fallback import FallbackController
+    from hugginggpt.graph.llm import LLMController
+
+    limits = Limits(context.llm_timeout, context.max_attempts)
+    return FallbackController(LLMController(model, partial(resources.encoder, home), limits), embedded)
+
+
+def language_model(context: Context) -> Choice:
+    """The language model that a Context means here, and why. Raises `SettingsError`."""
+    return choice(context.llm, Accounts.from_environment())
+
+
+def notices(controller: Controller) -> list[str]:
+    """What a controller had to do otherwise than asked, a line each, for people."""
+    from hugginggpt.graph.fallback import FallbackController
+
+    return controller.notices if isinstance(controller, FallbackController) else []

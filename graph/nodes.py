@@ -2,22 +2,27 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage
-from langgraph.config import get_config, get_stream_writer
+from langgraph.config import get_config
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
 
 from hugginggpt.graph import resources
 from hugginggpt.graph.arguments import Sources
+from hugginggpt.graph.calls import StartOver
 from hugginggpt.graph.compiled import models_at_once
 from hugginggpt.graph.context import Context, Home, SettingsError
-from hugginggpt.graph.controller import Controller, controller_for
+from hugginggpt.graph.controller import Controller, controller_for, notices
 from hugginggpt.graph.dataflow import Job, failure, run_plan
+from hugginggpt.graph.events import tell
 from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
+from hugginggpt.graph.reading import Unreadable
 from hugginggpt.graph.shortlist import shortlist, why_none
+from hugginggpt.graph.speaking import speak
 from hugginggpt.graph.state import State, add_files, done, failed, turn_results
 from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
 from hugginggpt.index.errors import ModelIndexError
@@ -39,33 +44,29 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
     home = Home.from_environment()
     try:
         context = Context.of(runtime.context)
+        controller = controller_for(home, context)
         begun = await _begun(state, context, home)
-    except (
-        SettingsError,
-        BadRequestError,
-        BadFileError,
-        ArtifactError,
-        EncoderError,
-        ModelIndexError,
-    ) as error:
+    except _REFUSALS as error:
         return _refused(str(error))
     state = _applied(state, begun)
     another = bool(failed(state)) and not state["problems"]
     update: Update = {**begun, "replans": state["replans"] + another}
-    controller, text = controller_for(home), request_message(state).text
+    text = request_message(state).text
     files, results = state.get("files", []), state.get("results", [])
     drafted, found = await draft(controller, text, files, history(state), results, state["problems"], context)
+    update["notices"] = [*state.get("notices", []), *notices(controller)]
     kept = [task for task in state["plan"].tasks if task.id in done(results)]
     if found and state["repairs"] < context.max_repairs:
         whole = Plan(tasks=[*kept, *drafted.tasks])
         return {**update, "plan": whole, "problems": found, "repairs": state["repairs"] + 1}
     sound, dropped = sound_part(drafted, _known(files, results), context.max_tasks)
     update |= {"problems": [], "results": _unplanned(drafted, dropped, results)}
+    told = tuple(f"task {id_}:" for id_ in dropped)  # by their results
+    update["notices"] += [f"Left out of the plan: {line}." for line in found if not line.startswith(told)]
     if another and not sound.tasks:
         return update  # there is no other way: the plan stays, and the answer says what failed
     whole = Plan(tasks=[*kept, *sound.tasks])
-    tasks = [task.model_dump(by_alias=True, exclude_defaults=True) for task in whole.tasks]
-    _tell("plan", controller=controller.name, tasks=tasks)
+    tell("plan", controller=controller.name, tasks=[_wire(task) for task in whole.tasks])
     return {**update, "plan": whole}
 
 
@@ -75,7 +76,7 @@ async def _begun(state: State, context: Context, home: Home) -> Update:
         return {}
     begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
     if not await asyncio.to_thread(resources.is_prepared, home):
-        _tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
+        tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
     await asyncio.to_thread(resources.index, home)  # says what is wrong with it before anything is planned
     return begun
 
@@ -91,12 +92,20 @@ async def draft(
 ) -> tuple[Plan, list[str]]:
     """The controller's new tasks, and what is wrong with them. Stops listening past the task limit."""
     tasks: list[Task] = []
-    async for task in controller.plan(request, files, history, results, feedback):
-        tasks.append(task)
-        if len(tasks) > context.max_tasks:
-            break
+    unreadable: list[str] = []
+    async with aclosing(controller.plan(request, files, history, results, feedback)) as items:  # type: ignore[type-var]
+        async for item in items:
+            if isinstance(item, StartOver):
+                tasks, unreadable = [], []
+            elif isinstance(item, Unreadable):
+                unreadable.append(item.line)
+            else:
+                tasks.append(item)
+                tell("planned", task=_wire(item))
+            if len(tasks) > context.max_tasks or len(unreadable) > context.max_tasks:
+                break
     drafted = Plan(tasks=tasks)
-    return drafted, problems(drafted, _known(files, results), context.max_tasks)
+    return drafted, [*problems(drafted, _known(files, results), context.max_tasks), *unreadable]
 
 
 async def select(state: State, runtime: Runtime[Context]) -> Update:
@@ -113,13 +122,15 @@ async def select(state: State, runtime: Runtime[Context]) -> Update:
 
     lists = await asyncio.to_thread(look_up)
     open_ = {id_: candidates for id_, candidates in lists.items() if candidates}
-    chosen = await controller_for(home).choose(request, state["plan"], open_) if open_ else {}
+    controller = controller_for(home, context)
+    chosen = await controller.choose(request, state["plan"], open_) if open_ else {}
     choices = {id_: _chosen_first(chosen.get(id_), candidates) for id_, candidates in lists.items()}
     for id_, candidates in choices.items():
         if candidates:
             first, models = candidates[0], [candidate.card.id for candidate in candidates]
-            _tell("choice", id=id_, model=first.card.id, runtime=first.runtime, shortlist=models)
-    return {"choices": choices, "retries": state["retries"] + bool(failed(state))}
+            tell("choice", id=id_, model=first.card.id, runtime=first.runtime, shortlist=models)
+    told = [*state.get("notices", []), *notices(controller)]
+    return {"choices": choices, "retries": state["retries"] + bool(failed(state)), "notices": told}
 
 
 async def execute(state: State, runtime: Runtime[Context]) -> Update:
@@ -145,16 +156,21 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
     return {"results": [_continued(before.get(result["id"]), result) for result in results]}
 
 
-async def synthesize(state: State) -> Update:
-    """The answer, from what this turn gave."""
+async def synthesize(state: State, runtime: Runtime[Context]) -> Update:
+    """The answer, from what this turn gave, and what went otherwise than asked."""
     results = turn_results(state)
-    pieces = []
-    async for piece in controller_for(Home.from_environment()).answer(request_message(state).text, results):
-        pieces.append(piece)
-        _tell("answer", text=piece)
+    controller = controller_for(Home.from_environment(), Context.of(runtime.context))
+
+    async def pieces() -> AsyncIterator[str]:
+        async for piece in controller.answer(request_message(state).text, results):
+            yield piece
+        for line in dict.fromkeys([*state.get("notices", []), *notices(controller)]):
+            yield f"\n\nNote: {line}"
+
+    answer = await speak(pieces())
     made = [artifact for result in results for artifact in artifacts_in(result["outputs"])]
     artifacts = list({artifact["id"]: artifact for artifact in made}.values())
-    return {"messages": [AIMessage("".join(pieces))], "artifacts": artifacts, "request": ""}
+    return {"messages": [answer], "artifacts": artifacts, "request": ""}
 
 
 def _applied(state: State, update: Update) -> State:
@@ -206,5 +222,6 @@ def _unplanned(drafted: Plan, dropped: Mapping[int, str], results: Sequence[Resu
     return failures
 
 
-def _tell(type_: str, **facts: Any) -> None:  # noqa: ANN401, any JSON
-    get_stream_writer()({"v": 1, "type": type_, **facts})
+def _wire(task: Task) -> dict[str, Any]:
+    """The task as JSON, fields that say nothing left out."""
+    return task.model_dump(by_alias=True, exclude_defaults=True)

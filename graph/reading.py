@@ -137,7 +137,7 @@ class _Object:
 
 
 def loads(text: str) -> Any:  # noqa: ANN401, any JSON
-    """The value of JSON with trailing commas, comments, single quotes or Python's words; None if unreadable."""
+    """The value of JSON with trailing commas, comments, single quotes or Python's words; else None."""
     for candidate in (text, _TOKEN.sub(_mended, text)):
         try:
             return _whole(json.loads(candidate, strict=False, parse_constant=str))

@@ -54,6 +54,8 @@ class State(TypedDict, total=False):
     """What is wrong with the plan, or with the request where `request` is empty."""
     choices: dict[int, list[Candidate]]
     """Per task the candidates in the order in which they are tried, the choice first."""
+    notices: list[str]
+    """What went otherwise than asked in this turn, a line each; it ends the answer."""
     repairs: int
     retries: int
     replans: int

@@ -64,6 +64,7 @@ async def begin(state: State, context: Context, store: ArtifactStore) -> dict[st
         "problems": [],
         "choices": {},
         "artifacts": [],
+        "notices": [],
         "repairs": 0,
         "retries": 0,
         "replans": 0,

@@ -24,6 +24,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared")
 
 
+_ACCOUNTS = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "HF_TOKEN"}
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """Home of what is slow to make and the same for all: the exported encoder and the starter index."""
@@ -34,7 +37,7 @@ def shared(tmp_path_factory):
 def home(shared, tmp_path_factory, monkeypatch):
     """Every test has a home folder of its own, and none of the settings of the person who runs it."""
     for name in [*os.environ]:
-        if name.startswith("HUGGINGGPT_") or name in {"OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN"}:
+        if name.startswith("HUGGINGGPT_") or name in _ACCOUNTS:
             monkeypatch.delenv(name)
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HUGGINGGPT_HOME", str(folder))

@@ -31,7 +31,7 @@ PLAN = [
 async def main(database, nested):
     runtime.RUNTIMES.clear()
     runtime.RUNTIMES["bench"] = "doubles:Bench"
-    nodes.controller_for = lambda home: Scripted(PLAN)
+    nodes.controller_for = lambda *_: Scripted(PLAN)
     config = {"configurable": {"thread_id": "t"}, "max_concurrency": 4 if nested else None}
     async with AsyncSqliteSaver.from_conn_string(database) as saver:
         if nested:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("bench")
 def script(monkeypatch):
     def use(*plans, **how):
         scripted = Scripted(*plans, **how)
-        monkeypatch.setattr(nodes, "controller_for", lambda home: scripted)
+        monkeypatch.setattr(nodes, "controller_for", lambda *_: scripted)
         return scripted
 
     return use
@@ -331,6 +331,8 @@ async def test_events_tell_the_plan_the_choices_and_every_task(script):
     assert {event["v"] for event in events} == {1}
     kinds = [(e["type"], e.get("id"), e.get("status")) for e in events]
     assert kinds == [
+        ("planned", None, None),
+        ("planned", None, None),
         ("plan", None, None),
         ("choice", 0, None),
         ("choice", 1, None),
