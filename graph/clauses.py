@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from typing import Literal
 
-from hugginggpt.graph.vocabulary import forms, words
+from hugginggpt.graph.vocabulary import forms, names_of, words
 
 # Kinds of control maps, with the words that mean them (the ControlNet paper's conditions, arXiv 2302.05543).
 _CONTROLS = {
@@ -101,7 +101,7 @@ class Clause:
         return self.mood == "question" or (
             self.mood == "order"
             and not words("telling").isdisjoint(self.words[:2])
-            and any(word in words("wh") for word in self.words[1:5])
+            and any(word in words("wh") for word in self.words[1:8])
         )
 
     @cached_property
@@ -141,6 +141,14 @@ class Clause:
     def aloud(self) -> bool:
         """Whether the result is to be heard, whatever else is asked."""
         return self.says("aloud") or ("read", "out") in pairwise(self.words)
+
+    def names(self, task: str) -> bool:
+        """Whether it all but names the task: "transcribe", "a summary", but not "the summary"."""
+        known = {"the", "this", "that", "those", "these", "each", "every", "both"}
+        return any(
+            word in names_of(task) and before not in known
+            for before, word in zip(["", *self.words], self.words, strict=False)
+        )
 
     def says(self, name: str) -> bool:
         """Whether one of the words of that set of the vocabulary is in it."""
@@ -223,6 +231,8 @@ def _is_told(said: Sequence[str]) -> bool:
     first = said[0]
     determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"}
     if (determined or first.endswith("s")) and not words("finite").isdisjoint(said[:8]):
+        return True
+    if first == "\0" and len(said) > 1 and said[1].endswith("ed"):
         return True
     possessive = {"my", "our", "his", "her", "their", "its", "your", "this", "these", "those"}
     return first in words("subjects") - possessive

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from hugginggpt.graph.clauses import Clause, Token
 from hugginggpt.graph.matching import Closeness, Matcher
-from hugginggpt.graph.vocabulary import words
+from hugginggpt.graph.vocabulary import forms, words
 from hugginggpt.graph.wiring import CREATORS, MAPS, Desk, Source, detour, main_port
 from hugginggpt.graph.wording import coordinated
 from hugginggpt.tools.tasks import MEDIA, TASKS, Kind, TaskSpec
@@ -14,7 +14,7 @@ from hugginggpt.tools.tasks import MEDIA, TASKS, Kind, TaskSpec
 # All numbers here are cosines of all-MiniLM-L6-v2, or are added to one. They were set by hand on the requests
 # of benchmarks/requests.jsonl.
 FLOOR = {"order": 0.28, "question": 0.28, "noun": 0.4, "telling": 0.4}  # less close is not understood
-CLEAR = 0.55  # how close each part of "X and Y" must be to a task of its own to be a step of its own
+CLEAR = 0.6  # how close each part of "X and Y" must be to a task of its own to be a step of its own
 VAGUE = 0.42  # an order that is less close than this to every task is read after what was told before it
 REPEATED = 0.15  # against doing again what is done
 
@@ -84,9 +84,9 @@ class Draft:
         parts = coordinated(clause)
         if len(parts) == 1 or clause.labels:
             return [clause]
-        names = {found[0].id for found in map(self._best, parts) if found}
-        closest = min(max(self._close(part).tasks.values()) for part in parts)
-        return parts if len(names) == len(parts) and closest > CLEAR else [clause]
+        found = [self._ranked(part)[0] for part in parts]
+        names = {spec.id for value, spec, _ in found if value > CLEAR}
+        return parts if len(names) == len(parts) else [clause]
 
     def _close(self, clause: Clause) -> Closeness:
         """As it stands, with nouns for its pronouns, and without its topic; if vague, after what was told."""
@@ -99,11 +99,11 @@ class Draft:
         ]
         if _LEAD.match(whole):
             wordings = [_LEAD.sub("", wording) for wording in wordings]
-        if clause.mood != "noun":
-            wordings.append(_core(wordings[-1]))
-        close = self._matcher.closeness(*dict.fromkeys(wordings))
+        if clause.mood != "noun" or clause.files:
+            wordings += [_core(wordings[-1])] * 2
+        close = self._matcher.closeness(*wordings)
         if self._told and clause.mood == "order" and max(close.tasks.values()) < VAGUE:
-            close = self._matcher.closeness(*dict.fromkeys(wordings), f"{self._told} . {whole}")
+            close = self._matcher.closeness(*wordings, f"{self._told} . {whole}")
         return close
 
     def _it(self) -> str:
@@ -117,6 +117,12 @@ class Draft:
 
     def _best(self, clause: Clause) -> tuple[TaskSpec, Source] | None:
         """The task that the clause means and what it reads, or None where no model is needed or known."""
+        value, spec, source = self._ranked(clause)[0]
+        floor = FLOOR["order"] if spec.id in CREATORS and not self._at_hand else FLOOR[clause.mood]
+        return None if value < floor or value < self._none(clause, self._close(clause)) else (spec, source)
+
+    def _ranked(self, clause: Clause) -> list[tuple[float, TaskSpec, Source]]:
+        """The tasks that can read something at hand, best first, each with how well it fits."""
         close = self._close(clause)
         ranked: list[tuple[float, TaskSpec, Source]] = []
         for spec in TASKS.values():
@@ -124,11 +130,7 @@ class Draft:
             if source is not None:
                 value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost
                 ranked.append((value - REPEATED * self.desk.repeats(spec, source), spec, source))
-        value, spec, source = max(ranked, key=lambda row: row[0])
-        floor = FLOOR["order"] if spec.id in CREATORS and not self._at_hand else FLOOR[clause.mood]
-        if value < floor or value < self._none(clause, close):
-            return None
-        return spec, source
+        return sorted(ranked, key=lambda row: -row[0])
 
     @property
     def _at_hand(self) -> bool:
@@ -186,8 +188,10 @@ def _core(english: str) -> str:
         ",",
         ":",
     }
-    end = next((place for place, word in enumerate(said) if place > 1 and word in stops), len(said))
-    return " ".join(said[:end])
+    for place, (before, word, after) in enumerate(zip(said[1:], said[2:], [*said[3:], ""], strict=False), 2):
+        if word in stops and before != "up" and after.rstrip("?") not in forms("languages"):
+            return " ".join(said[:place])
+    return english
 
 
 def _asking(source: Source) -> list[TaskSpec]:
@@ -199,7 +203,7 @@ def _asking(source: Source) -> list[TaskSpec]:
 def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
     """What the clause's form and the source say for or against a task, added to its closeness."""
     ports = {port.name for port in spec.inputs}
-    value = _for_naming(spec, clause, ports)
+    value = _for_naming(spec, clause, ports) + 0.12 * clause.names(spec.id)
     if "question" in ports:
         value += (0.0 if clause.labels else 0.15) if clause.asks else -0.1
         value -= 0.1 * any(detour(other) for other in _asking(source) if source.through)
@@ -210,7 +214,8 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
         named = clause.control is not None and clause.mood == "order"
         value += 0.15 if guided or (named and clause.says("guiding")) else 0.0 if named else -0.15
     if spec.id == "text-to-speech":
-        value += -0.3 if clause.asks else 0.1 if clause.aloud else -0.1 if source.through else 0.0
+        drawn = source.through or any(thing.kind in {"objects", "masks"} for thing in source.things)
+        value += -0.3 if clause.asks else 0.1 if clause.aloud else -0.1 if drawn else 0.0
     if spec.id == "image-text-to-text":  # the more specific task wins
         value -= 0.1
     if spec.id in CREATORS:
@@ -221,7 +226,8 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
 def _for_naming(spec: TaskSpec, clause: Clause, ports: set[str]) -> float:
     """For tasks that need something named: labels, things to find, a language, a kind of control map."""
     if "objects" in spec.outputs:
-        return -0.08 if clause.says("generic") == ("candidate_labels" in ports) else 0.05
+        named = -0.08 if clause.says("generic") == ("candidate_labels" in ports) else 0.05
+        return named + 0.25 * (not words("finding").isdisjoint(clause.words[:1]))
     if "candidate_labels" in ports:
         return 0.25 if clause.labels else -0.25
     if spec.id == "translation":
@@ -229,5 +235,12 @@ def _for_naming(spec: TaskSpec, clause: Clause, ports: set[str]) -> float:
     if spec.id == "image-to-control":
         return 0.1 * clause.says("controls")
     if spec.id == "fill-mask":
-        return 0.4 * ("[mask]" in clause.words)
-    return -0.05 * bool(clause.labels and "labels" in spec.outputs)
+        return 0.4 if "[mask]" in clause.words else -0.25 if words("gap").isdisjoint(clause.words) else 0.0
+    return _for_labels(spec, clause) if "labels" in spec.outputs else 0.0
+
+
+def _for_labels(spec: TaskSpec, clause: Clause) -> float:
+    """What cannot be asked a question can still be labelled."""
+    rivals = [other for other in TASKS.values() if main_port(other) == main_port(spec)]
+    unasked = not any(other.input("question") for other in rivals)
+    return 0.1 * (clause.asks and unasked) - 0.05 * bool(clause.labels)

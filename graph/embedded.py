@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 
 from langchain_core.messages import AnyMessage
 
@@ -23,12 +24,16 @@ _FILE_NAME = re.compile(r"\b[\w-]+\.[A-Za-z][A-Za-z0-9]{1,4}\b")
 
 
 class EmbeddedController:
-    """Needs no account and no network: an encoder is all. `encoder` is called in a thread; it may block."""
+    """Needs no account and no network: an encoder is all.
+
+    `encoder` is called in a thread; it may block. In `cache_folder` the exemplars' vectors are kept, so
+    that the next process starts a second sooner.
+    """
 
     name = "embedded"
 
-    def __init__(self, encoder: Callable[[], Encoder]) -> None:
-        self._matcher = Matcher(encoder)
+    def __init__(self, encoder: Callable[[], Encoder], cache_folder: Path | None = None) -> None:
+        self._matcher = Matcher(encoder, cache_folder)
 
     async def plan(
         self,

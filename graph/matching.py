@@ -1,15 +1,21 @@
 """Which tasks a clause may mean: its closeness to the exemplar phrases of every task."""
 
+import hashlib
+import logging
+import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hugginggpt.tools.encoder import Encoder
+
+_log = logging.getLogger(__name__)
 
 LEARNED = 0.25  # weight of the regression beside the cosine
 MEAN = 0.2  # about what the regression gives the right group, so that closeness stays on the cosine's scale
@@ -26,8 +32,8 @@ class Closeness:
 class Matcher:
     """Compares clauses with the exemplars."""
 
-    def __init__(self, encoder: Callable[[], Encoder]) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: Callable[[], Encoder], cache_folder: Path | None) -> None:
+        self._encoder, self._cache_folder = encoder, cache_folder
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def closeness(self, *wordings: str) -> Closeness:
@@ -37,7 +43,7 @@ class Matcher:
         if new:
             self._known |= dict(zip(new, encoder.encode(new), strict=True))
         vector = np.mean([self._known[text] for text in wordings], axis=0)
-        exemplars, separation = _fitted(encoder)
+        exemplars, separation = _fitted(encoder, self._cache_folder)
         near = _by_group(exemplars @ vector)
         learned = dict(zip(near, vector @ separation, strict=True))
         found = {group: near[group] + LEARNED * (float(learned[group]) - MEAN) for group in near}
@@ -59,21 +65,45 @@ def _by_group(similar: NDArray[np.float32]) -> dict[tuple[str, str], float]:
 _fits: dict[tuple[str, str], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
 
-def _fitted(encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _fitted(encoder: Encoder, cache_folder: Path | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The exemplars' vectors, a row each, and a ridge regression from a vector to 1 for its group, else 0.
 
-    Once per process: they are some hundred short phrases. The regression knows which directions tell
-    the groups apart, where the cosine counts all of them alike.
+    Once per process. The regression knows which directions tell the groups apart, where the cosine
+    counts all of them alike.
     """
     key = encoder.id, encoder.revision
     if key not in _fits:
-        vectors = encoder.encode([phrase for _, _, phrase in _exemplars()])
+        vectors = _vectors(encoder, cache_folder)
         groups = list(dict.fromkeys((table, name) for table, name, _ in _exemplars()))
         wanted = np.array([[group == row[:2] for group in groups] for row in _exemplars()], dtype=np.float32)
         penalty = np.eye(vectors.shape[1], dtype=np.float32)
         weights = np.linalg.solve(vectors.T @ vectors + penalty, vectors.T @ wanted)
         _fits[key] = vectors, weights
     return _fits[key]
+
+
+def _vectors(encoder: Encoder, cache_folder: Path | None) -> NDArray[np.float32]:
+    """From the cache folder where these exemplars were encoded by this encoder before."""
+    phrases = [phrase for _, _, phrase in _exemplars()]
+    if cache_folder is None:
+        return encoder.encode(phrases)
+    made_of = "\n".join([encoder.id, encoder.revision, *phrases])
+    file = cache_folder / f"exemplars-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npy"
+    try:
+        vectors: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        if vectors.shape == (len(phrases), encoder.dimension):
+            return vectors
+    except (OSError, ValueError, EOFError):
+        _log.debug("%s: not there or not readable; encoding the exemplars", file)
+    vectors = encoder.encode(phrases)
+    try:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache_folder, suffix=".tmp", delete=False) as part:
+            np.save(part, vectors)
+        Path(part.name).replace(file)
+    except OSError as error:
+        _log.info("%s: %s; the exemplars are encoded again next time", file, error.strerror)
+    return vectors
 
 
 @cache

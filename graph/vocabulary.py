@@ -20,6 +20,12 @@ def words(name: str) -> frozenset[str]:
 
 
 @cache
+def names_of(task: str) -> frozenset[str]:
+    """Words that all but name the task."""
+    return frozenset(_tables()["names"].get(task, "").split())
+
+
+@cache
 def nouns_of(task: str) -> frozenset[str]:
     """What the task's result is called."""
     return frozenset(_tables()["nouns"].get(task, "").split())
@@ -42,7 +48,7 @@ def language_of(request_words: Sequence[str]) -> str:
     counts = {
         language: sum(word in forms(language) and word not in common for word in request_words)
         for language in _tables()
-        if language not in {"words", "nouns", "languages"}
+        if language not in {"words", "names", "nouns", "languages"}
     }
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] > sum(word in common for word in request_words) else "English"

@@ -141,7 +141,8 @@ class Desk:
 
     def repeats(self, spec: TaskSpec, source: Source) -> bool:
         """Whether the step was there already, only in other words."""
-        asks = "question" in {port.name for port in spec.inputs} or spec.id in CREATORS | {"translation"}
+        ports = {port.name for port in spec.inputs}
+        asks = ports & {"question", "prompt"} or spec.id in CREATORS | {"translation"}
         return not asks and any(
             (
                 thing.task == spec.id
@@ -192,6 +193,7 @@ class Desk:
         """Whether the clause speaks of something else than what it describes itself."""
         return (
             clause.says("pointing")
+            or clause.says("each")
             or any(self._mentions(clause, thing) for thing in (*self.made, *self.earlier))
             or any(
                 word in {"the", "each", "every", "my", "our"} and after in words("files")
@@ -224,8 +226,9 @@ class Desk:
             by_kind.setdefault(self.files[name], []).append(name)
         for own, names in by_kind.items():
             yield from self._fed_by_files(names, own, kind, clause, 0.0)
-        if clause.quotes and kind in {"text", "texts"}:
-            yield Source((Thing(tuple(clause.quotes), kind),))
+        texts = clause.quotes or ([clause.written] if "[mask]" in clause.words else [])
+        if texts and kind in {"text", "texts"}:
+            yield Source((Thing(tuple(texts), kind),))
 
     def _at_hand(self, spec: TaskSpec, kind: Kind, clause: Clause) -> Iterator[Source]:
         """What earlier steps gave, the request's files, its pasted text, then earlier turns."""
@@ -241,9 +244,9 @@ class Desk:
             yield from self._fed_by_files(names if all_ else names[-1:], own, kind, clause, 0.05)
         if self.content and kind in {"text", "texts"}:
             yield Source((Thing(tuple(self.content), kind),), cost=0.06)
-        meant = clause.says("referring") and not self.made
+        referred = clause.says("referring") and not self.made
         for age, thing in enumerate(reversed(self.earlier[-50:])):
-            near = 0.0 if self._mentions(clause, thing) else 0.01 if meant else 0.1
+            near = 0.0 if self._mentions(clause, thing) else 0.01 if referred else 0.1
             yield from _fed(thing, kind, clause, near + 0.001 * age)
 
     def _fed_by_files(
@@ -272,7 +275,7 @@ def _meant(spec: TaskSpec, thing: Thing) -> Thing:
     """The thing itself, or what it was made from where the step is about that."""
     while thing.origin and (
         (thing.task in MAPS and spec.id != "control-to-image")
-        or (thing.task == spec.id and spec.id not in CREATORS)
+        or (thing.task == spec.id and spec.id not in CREATORS and not spec.input("prompt"))
         or (spec.id in _READERS and (thing.kind != "text" or thing.task.endswith("question-answering")))
         or thing.task == "text-to-speech"
     ):

@@ -45,7 +45,7 @@ def read(request: str, names: Sequence[str]) -> Reading:
         tokens += [*_words(request[place:start], language), token]
         place = end
     tokens += _words(request[place:], language)
-    clauses = [clause for sentence in _sentences(tokens) for clause in _ordered(sentence)]
+    clauses = [clause for sentence in _sentences(tokens) for clause in _labelled(_ordered(sentence))]
     content = pasted + [token.written for token in tokens if token.kind == "quote"]
     return Reading(_whole(clauses), content, language)
 
@@ -60,8 +60,13 @@ def coordinated(clause: Clause) -> list[Clause]:
         else:
             parts[-1].append(token)
     full = [Clause(tuple(part), clause.asked) for part in parts if any(t.kind != "mark" for t in part)]
-    steps = all(part.words and any(word not in forms("languages") for word in part.words) for part in full)
-    return full if steps and 2 <= len(full) <= 6 and clause.mood != "telling" else [clause]
+    steps = all(
+        any(word not in forms("languages") for word in part.words)
+        and not (part.files and len(part.words) < 2)
+        for part in full
+    )
+    apart = steps and 2 <= len(full) <= 6 and not _is_lead(full[0].tokens)
+    return full if apart and clause.mood != "telling" else [clause]
 
 
 def _pasted(request: str) -> tuple[str, list[str]]:
@@ -194,7 +199,8 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
     elif token.english in _JOINTS:
         size = (after - place) * (is_verb(tokens, after) or _begins_clause(tokens, place, after))
     elif token.english in {"which", "that"} and place and ahead in {"you", "i", "we"}:
-        size = 2 * any(is_verb(tokens, spot) for spot in range(after, min(after + 3, len(tokens))))
+        soon = range(after + 1, min(after + 3, len(tokens)))
+        size = 2 * any(is_verb(tokens, spot) and tokens[spot].english != "have" for spot in soon)
     return size
 
 
@@ -228,7 +234,11 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
             turned |= {len(runs) - 1} if (word == "before") == starts and word != "once" else set()
             runs += [] if starts else [[]]
             place += 1 + you
-        elif not starts and (joint := _passive(tokens, place) or _cut(tokens, place)):
+        elif (
+            not starts
+            and (joint := _passive(tokens, place) or _cut(tokens, place))
+            and not _is_lead(runs[-1])
+        ):
             runs.append([])
             place += joint
         else:
@@ -242,6 +252,12 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
             runs[here], runs[here + 1] = runs[here + 1], runs[here]
     full = [tuple(run) for run in runs if run]
     return [Clause(run, asked and run is full[-1]) for run in full]
+
+
+def _is_lead(run: Sequence[Token]) -> bool:
+    """Whether the run only leads up to the order: "from the data in the table"."""
+    asks = any(token.english in words("wishing") or token.english in forms("languages") for token in run)
+    return run[0].english in _LEADS and not asks and not any(is_verb(run, spot) for spot in range(len(run)))
 
 
 def _passive(tokens: Sequence[Token], place: int) -> int:
@@ -262,12 +278,20 @@ def _main_clause(run: Sequence[Token], tokens: Sequence[Token], place: int) -> b
     return waits and is_verb(tokens, place) and run[-1].english not in words("subjects") | {"to", "the", "a"}
 
 
+def _labelled(clauses: Sequence[Clause]) -> list[Clause]:
+    """With labels that lead up to a question in it: "sunny or cloudy, which one fits the picture?"."""
+    if len(clauses) == 2 and clauses[0].labels and clauses[0].mood == "noun" and not clauses[0].files:
+        comma = Token(",", ",", "mark")
+        return [Clause((*clauses[0].tokens, comma, *clauses[1].tokens), clauses[1].asked)]
+    return list(clauses)
+
+
 def _whole(clauses: Sequence[Clause]) -> list[Clause]:
-    """Without empty clauses; one that is only a quote or files belongs to the next, or to the one before."""
+    """Without empty clauses; only a quote or files belong to the next clause, or to the one before."""
     whole: list[Clause] = []
     lead: tuple[Token, ...] = ()
     for clause in clauses:
-        if not clause.words:
+        if not set(clause.words) - {"and", "or", "with"}:
             lead += tuple(token for token in clause.tokens if token.kind != "mark")
         else:
             whole.append(Clause((*lead, *clause.tokens), clause.asked))

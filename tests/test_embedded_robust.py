@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hugginggpt.graph import matching
 from hugginggpt.graph.clauses import Clause
 from hugginggpt.graph.embedded import EmbeddedController
 from hugginggpt.graph.plan import Known, Plan, problems
@@ -163,3 +164,46 @@ def test_conversions_are_the_shortest_chains_of_the_task_table():
     assert conversion("image", "audio") == ("image-to-text", "text-to-speech")
     assert conversion("text", "text") == ()
     assert conversion("table", "image") is None
+
+
+class Counting:
+    """The encoder, counting the texts it is given."""
+
+    def __init__(self, encoder):
+        self.id, self.revision, self.dimension = "counting", encoder.revision, encoder.dimension
+        self.encoder, self.texts = encoder, 0
+
+    def encode(self, texts):
+        self.texts += len(texts)
+        return self.encoder.encode(texts)
+
+
+@pytest.fixture
+def counted(shared, tmp_path, monkeypatch):
+    """Plans one request as a new process would, and gives how many texts were encoded for it."""
+
+    def plan():
+        monkeypatch.setattr(matching, "_fits", {})
+        encoder = Counting(load_encoder(DEFAULT_ENCODER, shared / "encoder"))
+        planned(EmbeddedController(lambda: encoder, tmp_path / "cache"), "Describe a.png", ["a.png"])
+        return encoder.texts
+
+    return plan
+
+
+def test_the_exemplars_are_encoded_once_for_all_processes(counted):
+    assert counted() > 300
+    assert counted() < 10
+
+
+def test_a_damaged_cache_of_exemplars_is_made_anew(counted, tmp_path):
+    counted()
+    [file] = (tmp_path / "cache").glob("exemplars-*.npy")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert counted() > 300
+    assert counted() < 10
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(counted, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert counted() > 300
