@@ -22,6 +22,8 @@ DECISIVE = 0.05
 """Where the first of a shortlist is this much ahead, it is taken without asking. Scores are cosines of query
 and card, plus up to 0.05 for popularity (`Index.search`): less than that much apart, words and popularity
 may disagree."""
+BEYOND = 500
+"""Characters that are heard out after the end of a plan, for the count of tokens that follows."""
 PLAN_CHARS, CHOICE_CHARS, ANSWER_CHARS = 60_000, 4_000, 40_000
 
 _FILE_NAME = re.compile(
@@ -49,19 +51,20 @@ class LLMController:
         examples = await asyncio.to_thread(alike, request, self._encoder)
         messages = prompts.planning(request, files, history, results, feedback, examples)
         ask = Ask("plan", messages, prompts.plan_schema(), PLAN_CHARS)
-        reader, tasks = PlanReader(), 0
+        reader, tasks, beyond = PlanReader(), 0, 0
         try:
             async with aclosing(stream(self._model, ask, self._limits)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, StartOver):
-                        reader, tasks = PlanReader(), 0
+                        reader, tasks, beyond = PlanReader(), 0, 0
                         yield piece
                         continue
+                    beyond += len(piece) * reader.complete
+                    if beyond > BEYOND:
+                        break
                     for item in reader.feed(piece):
                         tasks += isinstance(item, Task)
                         yield item
-                    if reader.complete:
-                        break
         except LLMError as error:
             if error.transient or not tasks:
                 raise

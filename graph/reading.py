@@ -113,7 +113,7 @@ class PlanReader:
             self.complete = not self._open
             return
         text = self._text[done.start : self._at + 1]
-        if len(self._open) > _DEEPEST or not re.search(r"""\btasks?\b["']?\s*:""", text):
+        if len(self._open) > _DEEPEST or not re.search(r"""\b(?:tasks?|args)\b["']?\s*:""", text):
             return
         value = loads(text)
         if not isinstance(value, dict):
@@ -121,7 +121,7 @@ class PlanReader:
             yield Unreadable(f"this is not JSON: {text[:120]}")
         elif value.get("tasks") == []:
             self.found = self.complete = True
-        elif "task" in value:
+        elif "task" in value or {"id", "args"} <= value.keys():
             self.found = True
             for outer in self._open:
                 outer.holds_tasks = True

@@ -11,6 +11,7 @@ import itertools
 import doubles
 import hypothesis
 import pytest
+from llm_server import LLMServer
 
 from hugginggpt.graph import resources
 from hugginggpt.graph.context import Home
@@ -66,3 +67,12 @@ def bench(models, monkeypatch):
     monkeypatch.setattr(runtime, "RUNTIMES", {"bench": "doubles:Bench"})
     models("echo")
     return lambda: resources.runtimes(Home.from_environment())["bench"]
+
+
+@pytest.fixture
+def llm(home, monkeypatch):
+    """A language model on loopback that says what it is told, and that is configured."""
+    with LLMServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_MODEL", "scripted")
+        yield server

@@ -78,6 +78,7 @@ def test_what_follows_the_plan_is_not_read():
         ({"args": {"image": {"path": "a.png"}}}, "the argument 'image' is none of"),
         ({"id": None}, "task None: 'id': Field required"),
         ({"task": 3}, "'task': Input should be a valid string"),
+        ({"task": None, "name": "image-to-text"}, "task 0: 'task': Field required"),
         ({"id": 10**12}, "the id is too large"),
         ({"after": "all"}, "'after'"),
     ],
