@@ -139,10 +139,12 @@ class Progress:
             yield
 
     def plan(self, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """A plan; tasks that are shown already stay as they are."""
-        for task in tasks:
-            row = self.rows.setdefault(task["id"], Row.of(task))
-            self._line(f"plan: #{row.id} {row.task}({row.args})")
+        """A plan; of the tasks that are shown already, those that have begun stay as they are."""
+        for row in map(Row.of, tasks):
+            shown = self.rows.get(row.id)
+            if shown is None or (shown.status == "planned" and shown.args != row.args):
+                self.rows[row.id] = row
+                self._line(f"plan: #{row.id} {row.task}({row.args})")
         if not tasks:
             self._line("plan: no model is needed")
 
