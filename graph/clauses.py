@@ -22,7 +22,7 @@ _CONTROLS = {
 _CONTROL = {word: name for name, listed in _CONTROLS.items() for word in listed.split()}
 
 _POLITE = re.compile(
-    r"\A(?:(?:please|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|kindly|first) )*"
+    r"\A(?:(?:please|besides|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|first) )*"
     r"(?P<wish>(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)"
     r"|(?:what )?(?:i|we) (?:also )?(?:want|need|lack|miss)(?: is| are)?"
     r"|help me|go ahead and|let's|i'm after|would you mind) )?"
@@ -98,11 +98,9 @@ class Clause:
     @property
     def asks(self) -> bool:
         """Whether an answer is wanted: a question, or "tell me which", "look up how many"."""
-        return self.mood == "question" or (
-            self.mood == "order"
-            and not words("telling").isdisjoint(self.words[:2])
-            and any(word in words("wh") for word in self.words[1:8])
-        )
+        said = [token.english for token in _bare(self.tokens)[0]]
+        told = not words("telling").isdisjoint(said[:2]) and not words("wh").isdisjoint(said[1:8])
+        return self.mood == "question" or (self.mood == "order" and told)
 
     @cached_property
     def languages(self) -> list[str]:
@@ -112,12 +110,9 @@ class Clause:
             name = forms("languages").get(token.english)
             before = self.tokens[place - 1].english if place else ""
             after = self.tokens[place + 1].english if place + 1 < len(self.tokens) else ""
-            described = after.isalpha() and after not in {
-                "and",
-                "or",
+            described = after.isalpha() and after not in words("prepositions") | {
                 "version",
                 "translation",
-                "then",
                 "please",
             }
             source = before == "from" or (
@@ -140,7 +135,8 @@ class Clause:
     @cached_property
     def aloud(self) -> bool:
         """Whether the result is to be heard, whatever else is asked."""
-        return self.says("aloud") or ("read", "out") in pairwise(self.words)
+        spoken = self.says("spoken") and self.mood != "question"  # not "which language is spoken?"
+        return spoken or self.says("aloud") or ("read", "out") in pairwise(self.words)
 
     def names(self, task: str) -> bool:
         """Whether it all but names the task: "transcribe", "a summary", but not "the summary"."""
@@ -261,7 +257,7 @@ def _alternatives(tokens: Sequence[Token]) -> list[str]:
             items = [item.strip(" .()") for item in re.split(r",|/|\band\b|\bund\b|\bet\b|\by\b|;", rest)]
             items = [item for item in items if item]
             if any(item.split()[0].lower() in words("objects") for item in items):
-                return []
+                continue
             if len(items) > 1 and all(len(item.split()) <= 3 and "\0" not in item for item in items):
                 return items
     return []

@@ -29,6 +29,11 @@ _ORDINALS = {"one": 0, "first": 0, "former": 0, "other": 1, "second": 1, "latter
 
 
 _LEAD = re.compile(r"\A(?:according|based|judging|in|on|from|for|with|by) [^,]{1,60} , (?=\S+ \S+)")
+_ALL_OF = re.compile(
+    r"\b(?:each|every one|all|both)(?: of)? "
+    r"(?:(?:the|these|those|my|our)(?: two| three| four)?|two|three|four)\b"
+)
+_IN_FILE = re.compile(r" (?:in|of|for|from|on|to|at) the (?:picture|recording|video|table|text|file)\b.*")
 _ALOUD = re.compile(r" ?\b(?:out loud|aloud|loud and clear)\b")
 
 
@@ -88,22 +93,20 @@ class Draft:
         names = {spec.id for value, spec, _ in found if value > CLEAR}
         return parts if len(names) == len(parts) else [clause]
 
-    def _close(self, clause: Clause) -> Closeness:
-        """As it stands, with nouns for its pronouns, and without its topic; if vague, after what was told."""
-        whole = clause.english(self._nouns, self._it())
+    def _close(self, clause: Clause, *, as_text: bool = False) -> Closeness:
+        """As it stands, with nouns for its pronouns, and without its topic; if vague, after what was told.
+
+        With `as_text`, files are called texts, as what reads them converted sees them.
+        """
+        nouns = dict.fromkeys(self._nouns, _NOUNS["text"]) if as_text else self._nouns
+        wordings = [clause.english(nouns), clause.english(nouns, _NOUNS["text"] if as_text else self._it())]
         if clause.asks:
-            whole = _ALOUD.sub("", whole)
-        wordings = [
-            _ALOUD.sub("", clause.english(self._nouns)) if clause.asks else clause.english(self._nouns),
-            whole,
-        ]
-        if _LEAD.match(whole):
-            wordings = [_LEAD.sub("", wording) for wording in wordings]
-        if clause.mood != "noun" or clause.files:
-            wordings += [_core(wordings[-1])] * 2
-        close = self._matcher.closeness(*wordings)
+            wordings = [_ALOUD.sub("", wording) for wording in wordings]
+        wordings = [_ALL_OF.sub("the", _LEAD.sub("", wording)) for wording in wordings]
+        core = _IN_FILE.sub("", wordings[-1]) if clause.mood == "noun" else _core(wordings[-1])
+        close = self._matcher.closeness(*wordings, core, core)
         if self._told and clause.mood == "order" and max(close.tasks.values()) < VAGUE:
-            close = self._matcher.closeness(*wordings, f"{self._told} . {whole}")
+            close = self._matcher.closeness(*wordings, core, core, f"{self._told} . {wordings[-1]}")
         return close
 
     def _it(self) -> str:
@@ -123,12 +126,13 @@ class Draft:
 
     def _ranked(self, clause: Clause) -> list[tuple[float, TaskSpec, Source]]:
         """The tasks that can read something at hand, best first, each with how well it fits."""
-        close = self._close(clause)
+        close, close_as_text = self._close(clause), self._close(clause, as_text=True)
         ranked: list[tuple[float, TaskSpec, Source]] = []
         for spec in TASKS.values():
             source = self.desk.source(spec, clause)
             if source is not None:
-                value = close.tasks[spec.id] + _evidence(spec, clause, source) - source.cost
+                near = (close_as_text if source.through else close).tasks[spec.id]
+                value = near + _evidence(spec, clause, source) - source.cost
                 ranked.append((value - REPEATED * self.desk.repeats(spec, source), spec, source))
         return sorted(ranked, key=lambda row: -row[0])
 
@@ -140,10 +144,12 @@ class Draft:
         """How close the clause is to needing no task. A question about what is at hand may be asked."""
         if self._at_hand:
             kinds = {"action", "chat"} | ({"statement"} if clause.mood in {"noun", "telling"} else set())
-        elif clause.mood == "order":
+        elif clause.mood == "order" and not clause.asks:
             kinds = set(close.none) - {"statement", "question"}
         else:
             kinds = set(close.none)
+        if clause.mood == "order" and words("light").isdisjoint(clause.words[:2]):
+            kinds -= {"chat", "assistant"}
         return max(close.none[kind] for kind in kinds)
 
     def _do(self, spec: TaskSpec, clause: Clause, source: Source, languages: Sequence[str] = ()) -> None:
@@ -171,6 +177,8 @@ class Draft:
 def _core(english: str) -> str:
     """The clause without its topic: "write a report", of "write a report about the harvest in Spain"."""
     said = english.split()
+    if said and said[0] in words("light"):
+        return english
     stops = {
         "about",
         "of",
@@ -211,15 +219,18 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
         value += (0.1 if clause.says("each") else -0.05) * (1 if spec.id.startswith("tabular") else -1)
     if spec.id == "control-to-image":
         guided = any(thing.task in MAPS for thing in source.things)
-        named = clause.control is not None and clause.mood == "order"
-        value += 0.15 if guided or (named and clause.says("guiding")) else 0.0 if named else -0.15
+        named = clause.control is not None and clause.says("guiding")
+        ordered = clause.control is not None and clause.mood == "order"
+        value += 0.15 if guided or named else 0.0 if ordered else -0.15
     if spec.id == "text-to-speech":
         drawn = source.through or any(thing.kind in {"objects", "masks"} for thing in source.things)
         value += -0.3 if clause.asks else 0.1 if clause.aloud else -0.1 if drawn else 0.0
+    if spec.id == "text-generation" and "down" not in clause.words:
+        value += 0.12 * (not words("writing").isdisjoint(clause.words[:2]))
     if spec.id == "image-text-to-text":  # the more specific task wins
         value -= 0.1
     if spec.id in CREATORS:
-        return value + 0.1 * (len(source.things) > 1) - 0.4 * clause.question
+        return value + 0.1 * (len(source.things) > 1) - 0.4 * clause.asks
     return value + 0.03 * (main_port(spec).kind in MEDIA)
 
 

@@ -204,6 +204,8 @@ class Desk:
     def _mentions(self, clause: Clause, thing: Thing) -> bool:
         """ "the summary" after a summarization; "the fable" after "invent a fable"."""
         named = nouns_of(thing.task)
+        if thing.origin and thing.origin.said == thing.said:  # "describe it in German": a description as well
+            named |= nouns_of(thing.origin.task)
         return any(
             word
             in {"the", "that", "this", "its", "each", "every", "both", "those", "these", "repaired", "of"}
@@ -276,7 +278,10 @@ def _meant(spec: TaskSpec, thing: Thing) -> Thing:
     while thing.origin and (
         (thing.task in MAPS and spec.id != "control-to-image")
         or (thing.task == spec.id and spec.id not in CREATORS and not spec.input("prompt"))
-        or (spec.id in _READERS and (thing.kind != "text" or thing.task.endswith("question-answering")))
+        or (
+            spec.id in _READERS
+            and (thing.kind != "text" or thing.task.endswith(("question-answering", "summarization")))
+        )
         or thing.task == "text-to-speech"
     ):
         thing = thing.origin

@@ -193,7 +193,8 @@ def _cut(tokens: Sequence[Token], place: int) -> int:
     elif token.english == "after":
         size = (after - place + 1) * (ahead in {"that", "this", "which"})
     elif token.english in words("then"):
-        size = int((token.english, ahead) != ("next", "to"))
+        joined = place == 0 or tokens[place - 1].english in {",", "and"}
+        size = int(joined or is_verb(tokens, after) or (ahead.endswith("s") and ahead in words("finite")))
     elif token.english == ":":
         size = (after - place) * (is_verb(tokens, after) or ahead in words("asking"))
     elif token.english in _JOINTS:
