@@ -1,7 +1,8 @@
 """How well the embedded controller plans: `python benchmarks/planning.py [--wrong N]`.
 
-Plans every request of two sets in this process, from the names of its files alone, and scores the plans:
-the development set, and `requests.jsonl` here, on which the controller's numbers were set.
+Plans every request of three sets in this process, from the names of its files alone, and scores the plans:
+the development set; `requests.jsonl` here, on which the controller's numbers were set; and `unseen.jsonl`,
+written last, on which nothing was set.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def score(gold: Path, predictions: Path, wrong: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints one row per set."""
+    """Prints a row per set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,7 +76,8 @@ def main() -> None:
     home = Home.from_environment()
     controller = EmbeddedController(lambda: resources.encoder(home))
     resources.encoder(home)  # the first use ever converts the encoder
-    for gold in (PLANSET / "dev.jsonl", ROOT / "benchmarks" / "requests.jsonl"):
+    here = ROOT / "benchmarks"
+    for gold in (PLANSET / "dev.jsonl", here / "requests.jsonl", here / "unseen.jsonl"):
         with tempfile.TemporaryDirectory() as folder:
             predictions = Path(folder) / "predictions.jsonl"
             requests = [json.loads(line) for line in gold.read_text(encoding="utf-8").splitlines()]

@@ -24,6 +24,10 @@ class Controller(Protocol):
     def name(self) -> str:
         """What is shown to people: `embedded`, `openai:gpt-…`."""
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether, asked again with what its tasks gave, it plans just what remains to be done."""
+
     def plan(
         self,
         request: str,
@@ -56,7 +60,7 @@ def controller_for(home: Home, context: Context) -> Controller:
 
     Cheap: nothing is loaded before it is asked something. Raises `SettingsError`.
     """
-    embedded = EmbeddedController(partial(resources.encoder, home))
+    embedded = EmbeddedController(partial(resources.encoder, home), home.encoder_cache)
     model = language_model(context).model
     if model is None:
         return embedded
@@ -64,7 +68,9 @@ def controller_for(home: Home, context: Context) -> Controller:
     from hugginggpt.graph.llm import LLMController
 
     limits = Limits(context.llm_timeout, context.max_attempts)
-    return FallbackController(LLMController(model, partial(resources.encoder, home), limits), embedded)
+    return FallbackController(
+        LLMController(model, partial(resources.encoder, home), limits, context.strategy), embedded
+    )
 
 
 def language_model(context: Context) -> Choice:
