@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from langchain_core.language_models import BaseChatModel
@@ -16,6 +16,9 @@ LLM = r"auto|embedded|openai:.+|huggingface:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
+
+
+Strategy = Literal["plan", "adaptive", "react"]
 
 
 class SettingsError(ValueError):
@@ -33,6 +36,18 @@ class Context:
     llm_timeout: Annotated[
         float, Field(gt=0, description="Seconds to wait for a language model's next words.")
     ] = 60.0
+    llm_pictures: Annotated[
+        Literal["auto", "yes", "no"],
+        Field(description="Whether the language model reads pictures; auto is what is known of it."),
+    ] = "auto"
+    strategy: Annotated[
+        Strategy,
+        Field(
+            description="plan: all at once; adaptive: the rest anew after every wave of results; "
+            "react: one task at a time. The last two need a language model."
+        ),
+    ] = "plan"
+    max_steps: Annotated[int, Field(ge=1, le=100, description="Most plans of adaptive and react.")] = 12
     max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40

@@ -31,6 +31,7 @@ class EmbeddedController:
     """
 
     name = "embedded"
+    stepwise = False
 
     def __init__(self, encoder: Callable[[], Encoder], cache_folder: Path | None = None) -> None:
         self._matcher = Matcher(encoder, cache_folder)

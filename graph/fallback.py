@@ -20,7 +20,7 @@ class FallbackController:
         self.notices: list[str] = []
         """What went wrong and what was done instead, a line each, for people."""
         self._first, self._second = first, second
-        self.name = first.name
+        self.name, self.stepwise = first.name, first.stepwise
 
     async def plan(
         self,
@@ -35,7 +35,7 @@ class FallbackController:
             async for item in self._first.plan(request, files, history, results, feedback):
                 yield item
         except LLMError as error:
-            self.name = self._second.name
+            self.name, self.stepwise = self._second.name, self._second.stepwise
             self._fell_back(error, f"planned by the {self.name} controller")
         else:
             return

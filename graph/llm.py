@@ -10,6 +10,7 @@ from langchain_core.messages import AnyMessage
 from hugginggpt.graph import prompts
 from hugginggpt.graph.calls import Ask, Limits, LLMError, StartOver, stream, whole
 from hugginggpt.graph.chat_models import ChatModel
+from hugginggpt.graph.context import Strategy
 from hugginggpt.graph.few_shot import alike
 from hugginggpt.graph.plan import Plan, Task
 from hugginggpt.graph.reading import BROKEN_OFF, NO_PLAN, PlanReader, Unreadable, loads
@@ -34,10 +35,14 @@ _FILE_NAME = re.compile(
 class LLMController:
     """Works with any chat model. What it gets wrong is fed back, or left to the caller as `LLMError`."""
 
-    def __init__(self, model: ChatModel, encoder: Callable[[], Encoder], limits: Limits) -> None:
+    stepwise = True
+
+    def __init__(
+        self, model: ChatModel, encoder: Callable[[], Encoder], limits: Limits, strategy: Strategy = "plan"
+    ) -> None:
         """`encoder` picks the examples of the prompt; it is called in a thread and may block."""
         self.name = model.name
-        self._model, self._encoder, self._limits = model, encoder, limits
+        self._model, self._encoder, self._limits, self._strategy = model, encoder, limits, strategy
 
     async def plan(
         self,
@@ -49,7 +54,7 @@ class LLMController:
     ) -> AsyncIterator[Task | Unreadable | StartOver]:
         """See `Controller.plan`. Raises `LLMError`."""
         examples = await asyncio.to_thread(alike, request, self._encoder)
-        messages = prompts.planning(request, files, history, results, feedback, examples)
+        messages = prompts.planning(request, files, history, results, feedback, examples, self._strategy)
         ask = Ask("plan", messages, prompts.plan_schema(), PLAN_CHARS)
         reader, tasks, beyond = PlanReader(), 0, 0
         try:

@@ -23,7 +23,7 @@ from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
 from hugginggpt.graph.reading import Unreadable
 from hugginggpt.graph.shortlist import shortlist, why_none
 from hugginggpt.graph.speaking import speak
-from hugginggpt.graph.state import State, add_files, done, failed, turn_results
+from hugginggpt.graph.state import State, add_files, done, due, failed, turn_results
 from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
 from hugginggpt.index.errors import ModelIndexError
 from hugginggpt.tools.artifacts import ArtifactError
@@ -50,21 +50,30 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
         return _refused(str(error))
     state = _applied(state, begun)
     another = bool(failed(state)) and not state["problems"]
-    update: Update = {**begun, "replans": state["replans"] + another}
+    stepping = state["strategy"] != "plan"
+    update: Update = {**begun, "replans": state["replans"] + (another and not stepping)}
     text = request_message(state).text
     files, results = state.get("files", []), state.get("results", [])
-    drafted, found = await draft(controller, text, files, history(state), results, state["problems"], context)
+    one = state["strategy"] == "react" and controller.stepwise
+    drafted, found = await draft(
+        controller, text, files, history(state), results, state["problems"], context, one=one
+    )
     update["notices"] = [*state.get("notices", []), *notices(controller)]
+    if stepping and not controller.stepwise:  # it plans all at once, so it may only be the first to plan
+        drafted, found = (Plan(), []) if state["steps"] else (drafted, found)
+        update["strategy"] = "plan"
+        update["notices"] += [f"The strategy {state['strategy']} needs a language model; planned once."]
     kept = [task for task in state["plan"].tasks if task.id in done(results)]
     if found and state["repairs"] < context.max_repairs:
         whole = Plan(tasks=[*kept, *drafted.tasks])
         return {**update, "plan": whole, "problems": found, "repairs": state["repairs"] + 1}
     sound, dropped = sound_part(drafted, _known(files, results), context.max_tasks)
-    update |= {"problems": [], "results": _unplanned(drafted, dropped, results)}
+    update |= {"problems": [], "results": _unplanned(drafted, dropped, results), "steps": state["steps"] + 1}
     told = tuple(f"task {id_}:" for id_ in dropped)  # by their results
     update["notices"] += [f"Left out of the plan: {line}." for line in found if not line.startswith(told)]
-    if another and not sound.tasks:
-        return update  # there is no other way: the plan stays, and the answer says what failed
+    if another and not sound.tasks:  # there is no other way: what failed stays, and the answer says so
+        tried = {result["id"] for result in results}
+        return {**update, "plan": Plan(tasks=[task for task in state["plan"].tasks if task.id in tried])}
     whole = Plan(tasks=[*kept, *sound.tasks])
     tell("plan", controller=controller.name, tasks=[_wire(task) for task in whole.tasks])
     return {**update, "plan": whole}
@@ -89,8 +98,13 @@ async def draft(
     results: Sequence[Result],
     feedback: Sequence[str],
     context: Context,
+    *,
+    one: bool = False,
 ) -> tuple[Plan, list[str]]:
-    """The controller's new tasks, and what is wrong with them. Stops listening past the task limit."""
+    """The controller's new tasks, and what is wrong with them. Stops listening past the task limit.
+
+    With `one`, its first task.
+    """
     tasks: list[Task] = []
     unreadable: list[str] = []
     async with aclosing(controller.plan(request, files, history, results, feedback)) as items:  # type: ignore[type-var]
@@ -102,22 +116,21 @@ async def draft(
             else:
                 tasks.append(item)
                 tell("planned", task=_wire(item))
-            if len(tasks) > context.max_tasks or len(unreadable) > context.max_tasks:
+            if (one and tasks) or max(len(tasks), len(unreadable)) > context.max_tasks:
                 break
     drafted = Plan(tasks=tasks)
     return drafted, [*problems(drafted, _known(files, results), context.max_tasks), *unreadable]
 
 
 async def select(state: State, runtime: Runtime[Context]) -> Update:
-    """A shortlist for every task that is not done, and the controller's choice from each."""
+    """A shortlist for every task that is due, and the controller's choice from each."""
     context, home = Context.of(runtime.context), Home.from_environment()
-    finished = done(state.get("results", []))
     tried = {result["id"]: result for result in state.get("results", [])}
-    todo = [task for task in state["plan"].tasks if task.id not in finished]
+    todo = due(state, context.max_steps)
     request = request_message(state).text
 
     def look_up() -> dict[int, list[Candidate]]:
-        index, runtimes = resources.index(home), resources.runtimes(home)
+        index, runtimes = resources.index(home), resources.runtimes(home, context)
         return {t.id: shortlist(t, request, index, runtimes, context.top_k, tried.get(t.id)) for t in todo}
 
     lists = await asyncio.to_thread(look_up)
@@ -134,13 +147,14 @@ async def select(state: State, runtime: Runtime[Context]) -> Update:
 
 
 async def execute(state: State, runtime: Runtime[Context]) -> Update:
-    """Run what is not done yet."""
+    """Run what is due."""
     context, home = Context.of(runtime.context), Home.from_environment()
     finished, before = done(state.get("results", [])), {r["id"]: r for r in state.get("results", [])}
-    without = [t for t in state["plan"].tasks if t.id not in finished and not state["choices"].get(t.id)]
+    todo = due(state, context.max_steps)
+    without = [task for task in todo if not state["choices"].get(task.id)]
 
     def open_() -> Job:
-        runtimes = resources.runtimes(home)
+        runtimes = resources.runtimes(home, context)
         files = {file["name"]: file for file in state.get("files", [])}
         return Job(
             sources=Sources(finished, files, resources.store(home)),
@@ -152,7 +166,7 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
             max_items=context.max_items,
         )
 
-    results = await run_plan(state["plan"], await asyncio.to_thread(open_))
+    results = await run_plan(Plan(tasks=todo), await asyncio.to_thread(open_))
     return {"results": [_continued(before.get(result["id"]), result) for result in results]}
 
 

@@ -19,9 +19,11 @@ def after_plan(state: State) -> Literal["plan", "select", "synthesize", "__end__
 
 
 def after_execute(state: State, runtime: Runtime[Context]) -> Literal["select", "plan", "synthesize"]:
-    """Other models for what failed, then another plan, each a limited number of times; else the answer."""
+    """Other models for what failed, then the next step or another plan, each a limited number of times."""
     context = Context.of(runtime.context)
     broken = failed(state)
     if any(result["attempts"] for result in broken) and state["retries"] < context.max_retries:
         return "select"
+    if state["strategy"] != "plan":
+        return "plan" if state["steps"] < context.max_steps else "synthesize"
     return "plan" if broken and state["replans"] < context.max_replans else "synthesize"

@@ -7,7 +7,8 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-from hugginggpt.graph.plan import Plan
+from hugginggpt.graph.context import Strategy
+from hugginggpt.graph.plan import Plan, Task
 from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.values import Artifact, Result
 
@@ -56,9 +57,22 @@ class State(TypedDict, total=False):
     """Per task the candidates in the order in which they are tried, the choice first."""
     notices: list[str]
     """What went otherwise than asked in this turn, a line each; it ends the answer."""
+    strategy: Strategy
+    """The Context's, or `plan` where the controller can only plan once."""
+    steps: int
     repairs: int
     retries: int
     replans: int
+
+
+def due(state: State, max_steps: int) -> list[Task]:
+    """The plan's tasks that are to run now: those that are not done, in `adaptive` only what is ready."""
+    finished = done(state.get("results", []))
+    rest = [task for task in state["plan"].tasks if task.id not in finished]
+    if state["strategy"] != "adaptive" or state["steps"] >= max_steps:
+        return rest
+    waiting = {task.id for task in rest}
+    return [task for task in rest if not waiting & {*task.sources, *task.after}]
 
 
 def failed(state: State) -> list[Result]:

@@ -65,6 +65,8 @@ async def begin(state: State, context: Context, store: ArtifactStore) -> dict[st
         "choices": {},
         "artifacts": [],
         "notices": [],
+        "strategy": context.strategy,
+        "steps": 0,
         "repairs": 0,
         "retries": 0,
         "replans": 0,

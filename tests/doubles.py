@@ -34,6 +34,9 @@ class Bench:
     def available(self):
         return Availability(ok=True)
 
+    def cards(self, task):
+        return []
+
     def can_run(self, card):
         return card.id.startswith("bench/")
 
@@ -90,6 +93,7 @@ class Scripted:
     """Gives one plan after the other, and remembers what it was told."""
 
     name = "scripted"
+    stepwise = True
 
     def __init__(self, *plans, choice=0):
         self.plans = list(plans)
