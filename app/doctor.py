@@ -111,8 +111,13 @@ def _index(home: "Home") -> Finding:
 
 def _runtimes(home: "Home") -> Iterator[Finding]:
     from hugginggpt.graph import resources
+    from hugginggpt.graph.context import Context, SettingsError
 
-    for runtime in resources.runtimes(home).values():
+    try:
+        runtimes = resources.runtimes(home, Context.from_environment())
+    except SettingsError:  # the controller's line says it
+        runtimes = resources.runtimes(home)
+    for runtime in runtimes.values():
         state = runtime.available()
         yield Finding("runtime", f"{runtime.name}: {'available' if state else 'not available'}", state.reason)
 

@@ -36,9 +36,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(home: "Home") -> list[dict[str, Any]]:
     from hugginggpt.graph import resources
+    from hugginggpt.graph.context import Context
     from hugginggpt.tools.tasks import TASKS
 
-    usable = [runtime for runtime in resources.runtimes(home).values() if runtime.available()]
+    runtimes = resources.runtimes(home, Context.from_environment())
+    usable = [runtime for runtime in runtimes.values() if runtime.available()]
     cards = _cards(home)
     return [
         {
@@ -47,7 +49,7 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
             "description": spec.description,
             "models": [
                 {"model": card.id, "runtime": runtime.name}
-                for card in cards
+                for card in [*(card for runtime in usable for card in runtime.cards(spec.id)), *cards]
                 if card.task == spec.id
                 for runtime in usable
                 if runtime.can_run(card)

@@ -6,12 +6,10 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import tenacity
-from langchain_core.exceptions import ContextOverflowError, ModelError
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -20,9 +18,9 @@ from langgraph.constants import TAG_NOSTREAM
 from hugginggpt.graph.chat_models import ChatModel
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.reading import whole_text
+from hugginggpt.tools.faults import LONGEST_WAIT, run_error, status
+from hugginggpt.tools.runtime import TransientError
 
-LONGEST_WAIT = 30.0
-"""Seconds. A server that asks for a longer pause has given its answer for this run."""
 _TURNS = 10  # a reply may take this many times the time-out in all
 
 Schema = dict[str, Any]
@@ -202,53 +200,18 @@ def _text(chunk: AIMessage) -> str:
     return chunk.text + "".join(piece["args"] or "" for piece in pieces)
 
 
-def _status(error: BaseException) -> int | None:
-    status = getattr(error, "status_code", None) or getattr(
-        getattr(error, "response", None), "status_code", None
-    )
-    return status if isinstance(status, int) else None
-
-
 def _not_taken(error: BaseException) -> bool:
     """Whether the server refused how it was asked, and may take another mode."""
     if isinstance(error, ContextOverflowError):
         return False
-    return isinstance(error, NotImplementedError) or _status(error) in {400, 405, 415, 422, 501}
+    return isinstance(error, NotImplementedError) or status(error) in {400, 405, 415, 422, 501}
 
 
 def _fault(error: Exception, name: str) -> LLMError:
     """The error in one line, and whether trying again may help."""
     if isinstance(error, LLMError):
         return error
-    if isinstance(error, TimeoutError):
-        return LLMError(f"{name}: did not answer in time", transient=True)
-    status, pause = _status(error), _retry_after(error)
-    said = " ".join(str(error).split())[:200] or type(error).__name__
-    line = f"{name}: {said}"
-    if isinstance(error, ModelError):
-        transient = error.is_retryable
-    elif status is not None:
-        transient = status in {408, 409, 425, 429} or status >= 500
-    else:  # broken connections, and replies that are not what the protocol says
-        transient = type(error).__module__.startswith(("openai", "httpx", "httpcore")) or isinstance(
-            error, OSError | ValueError
-        )
-    if pause is not None and pause > LONGEST_WAIT:
-        return LLMError(f"{line} (asks for a pause of {pause:.0f} s)")
-    return LLMError(line, transient=transient, retry_after=pause)
-
-
-def _retry_after(error: BaseException) -> float | None:
-    """Seconds, from the header's number or date (RFC 9110 §10.2.3)."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    fault = run_error(error)
+    if isinstance(fault, TransientError):
+        return LLMError(f"{name}: {fault.message}", transient=True, retry_after=fault.retry_after)
+    return LLMError(f"{name}: {fault.message}")

@@ -5,9 +5,12 @@ All of these block when they are opened; nodes open them in a thread.
 
 from functools import cache, partial
 
-from hugginggpt.graph.context import Home
+from hugginggpt.graph.chat_models import choice
+from hugginggpt.graph.context import Accounts, Context, Home
+from hugginggpt.graph.events import tell
 from hugginggpt.index.search import Index, ensure_index
 from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
+from hugginggpt.tools.chat import Chat
 from hugginggpt.tools.encoder import Encoder, load_encoder
 from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
 
@@ -32,7 +35,19 @@ def store(home: Home) -> ArtifactStore:
     return artifact_store(home.artifacts)
 
 
+def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
+    """Every runtime by name, in order of preference.
+
+    They are the same for all runs but `chat`, which runs the language model of this Context. Raises
+    `SettingsError`.
+    """
+    loaded = _loaded(home)
+    if context is None or not isinstance(chat := loaded.get(Chat.name), Chat):
+        return loaded
+    model = choice(context.llm, Accounts.from_environment()).model
+    return {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
+
+
 @cache
-def runtimes(home: Home) -> dict[str, Runtime]:
-    """Every runtime by name, in order of preference."""
-    return load_runtimes(RuntimeSettings(encoder=partial(encoder, home)))
+def _loaded(home: Home) -> dict[str, Runtime]:
+    return load_runtimes(RuntimeSettings(encoder=partial(encoder, home), tell=tell))

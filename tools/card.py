@@ -8,7 +8,10 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str = Field(description="Repository on the Hub, `owner/name`; `builtin/…` for packaged models.")
+    id: str = Field(
+        description="Repository on the Hub, `owner/name`; `builtin/…` for packaged models, `chat/…` for the "
+        "language model."
+    )
     task: str = Field(description="The model's pipeline_tag: a row of the task table.")
     summary: str = Field(description="What it does and for whom, in a sentence or two.")
     library: str = Field("", description="Library that loads it, e.g. `transformers`.")

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 # Every runtime, in order of preference: its name, and the class to make with RuntimeSettings.
 RUNTIMES: dict[str, str] = {
     "builtin": "hugginggpt.tools.builtin:Builtin",
+    "chat": "hugginggpt.tools.chat:Chat",
 }
 
 
@@ -34,11 +35,20 @@ class Availability:
         return self.ok
 
 
+def _nobody_listens(type_: str, **facts: object) -> None:
+    """No event is written outside of a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """What runtimes are handed when they are made. `encoder` loads the process's encoder; it blocks."""
+    """What runtimes are handed when they are made.
+
+    `encoder` loads the process's encoder; it blocks. `tell` writes an event of the run's stream: its type,
+    and facts by name.
+    """
 
     encoder: Callable[[], Encoder]
+    tell: Callable[..., None] = _nobody_listens
 
 
 class Runtime(Protocol):
@@ -50,6 +60,9 @@ class Runtime(Protocol):
 
     def available(self) -> Availability:
         """Whether it can be used on this machine, now. Cheap: no model is loaded, no request sent."""
+
+    def cards(self, task: str) -> Sequence[ModelCard]:
+        """Models of its own that no index lists, whether or not it is available. Empty for most."""
 
     def can_run(self, card: ModelCard) -> bool:
         """Whether it could run this model, judged by the card alone."""
