@@ -60,9 +60,14 @@ def _wait_for(url, process, log):
     pytest.fail(f"langgraph dev did not start: {log.read_text()}")
 
 
-async def test_a_run_with_an_attached_picture_streams_to_the_answer(server):
-    url, log = server
-    client = get_client(url=url)
+@pytest.fixture
+async def client(server):
+    async with get_client(url=server[0]) as client:
+        yield client
+
+
+async def test_a_run_with_an_attached_picture_streams_to_the_answer(server, client):
+    _, log = server
     thread = await client.threads.create()
     content = [
         {"type": "text", "text": "Read the text in the picture."},
@@ -89,9 +94,7 @@ async def test_a_run_with_an_attached_picture_streams_to_the_answer(server):
     assert "base64" not in str(state["values"]["messages"]), "inline bytes become artifacts"
 
 
-async def test_a_second_turn_reaches_the_results_of_the_first(server):
-    url, _ = server
-    client = get_client(url=url)
+async def test_a_second_turn_reaches_the_results_of_the_first(client):
     thread = await client.threads.create()
     content = [
         {"type": "text", "text": "Read the text in the picture."},
@@ -105,9 +108,7 @@ async def test_a_second_turn_reaches_the_results_of_the_first(server):
     assert values["artifacts"][0]["media_type"] == "audio/wav"
 
 
-async def test_the_settings_of_a_run_are_described_for_the_form(server):
-    url, _ = server
-    client = get_client(url=url)
+async def test_the_settings_of_a_run_are_described_for_the_form(client):
     [assistant] = await client.assistants.search(graph_id="hugginggpt")
     schemas = await client.assistants.get_schemas(assistant["assistant_id"])
     assert "Times a failed plan is made anew." in str(schemas["context_schema"])
