@@ -91,9 +91,14 @@ async def _plan_lines(lines: Iterable[tuple[int, str]], settings: "Context", hom
 async def _draft(
     controller: "Controller", request: str, files: "list[Artifact]", settings: "Context"
 ) -> "tuple[Plan, list[str]]":
+    from hugginggpt.graph.controller import notices
     from hugginggpt.graph.nodes import draft
 
-    return await draft(controller, request, files, [], [], [], settings)
+    told = len(notices(controller))
+    drafted = await draft(controller, request, files, [], [], [], settings)
+    for line in notices(controller)[told:]:
+        print(f"hugginggpt: {line}", file=sys.stderr)
+    return drafted
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:

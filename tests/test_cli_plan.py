@@ -109,3 +109,13 @@ def test_doctor_says_what_to_do_about_what_is_missing(capsys, monkeypatch):
     findings = {finding["about"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert "HUGGINGGPT_HOME" in findings["home"]["advice"]
     assert "hugginggpt index build" in findings["index"]["advice"]
+
+
+def test_a_language_model_that_does_not_answer_is_told_and_planned_without(capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "none")
+    assert main(["plan", READ, "--file", INVOICE, "--json", "--max-attempts", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["plan"]["tasks"][0]["task"] == "image-to-text"
+    assert err.startswith("hugginggpt: ")
+    assert err.count("\n") == 1
