@@ -19,13 +19,15 @@ _STAGES = {"Plan a": "plan", "Choose the": "choose", "Answer the request": "answ
 class Says:
     """A reply that is streamed, `size` characters at a time, with `pause` seconds before each piece.
 
-    `end` is how it ends: `stop` or `length`; `cut` is a broken connection, before the end.
+    `end` is how it ends: `stop` or `length`; `cut` is a broken connection, before the end. `refusal` is said
+    where a reply is not streamed.
     """
 
     text: str
     size: int = 9
     pause: float = 0.0
     end: str = "stop"
+    refusal: str | None = None
 
 
 @dataclass
@@ -145,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _whole(self, reply, body):
-        message = {"role": "assistant", "content": reply.text}
+        message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
         choice = {"index": 0, "message": message, "finish_reason": reply.end}
         head = {"id": "c", "object": "chat.completion", "created": 0, "model": "scripted"}
         self._send(200, {**head, "choices": [choice], "usage": _usage(reply, body)}, {})

@@ -126,7 +126,9 @@ class Chat:
         config = RunnableConfig(tags=["nostream"], run_name=task)
         try:
             model = await asyncio.to_thread(self._model.open)
-            reply = await model.ainvoke(messages, config)
+            # Else it streams where somebody listens, and asks for a count of tokens that some servers refuse.
+            whole = model.model_copy(update={"disable_streaming": True})
+            reply = await whole.ainvoke(messages, config)
         except Exception as error:
             raise run_error(error) from error
         used = reply.usage_metadata
