@@ -17,7 +17,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from hugginggpt.graph.chat_models import ChatModel
 from hugginggpt.graph.events import tell
-from hugginggpt.graph.reading import whole_text
+from hugginggpt.graph.reading import Spoken, whole_text
 from hugginggpt.tools.faults import LONGEST_WAIT, run_error, status
 from hugginggpt.tools.runtime import TransientError
 
@@ -70,7 +70,7 @@ async def stream(model: ChatModel, ask: Ask, limits: Limits) -> AsyncGenerator[s
 
     Once a piece of prose is out it cannot be taken back, so then a fault is final. Raises `LLMError`.
     """
-    given = 0
+    given = False
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(lambda e: retry_on(e) and (ask.schema is not None or not given)),
         stop=tenacity.stop_after_attempt(limits.max_attempts),
@@ -81,10 +81,10 @@ async def stream(model: ChatModel, ask: Ask, limits: Limits) -> AsyncGenerator[s
         with attempt:
             if given:
                 yield StartOver()
-                given = 0
+                given = False
             async with aclosing(_attempt(model, ask, limits)) as pieces:
                 async for piece in pieces:
-                    given += 1
+                    given = True
                     yield piece
 
 
@@ -116,18 +116,21 @@ async def _attempt(model: ChatModel, ask: Ask, limits: Limits) -> AsyncGenerator
     chat = await asyncio.to_thread(model.open)
     while left:
         mode = left.pop(0)
-        empty = True
+        empty, spoken = True, Spoken()
         try:
             async with aclosing(_reply(_asking(chat, mode, ask.schema), model.name, ask, limits)) as pieces:
                 async for piece in pieces:
                     _known[key] = mode
-                    empty = empty and not piece.strip()
-                    yield piece
+                    if said := spoken.feed(piece):
+                        empty = False
+                        yield said
         except Exception as error:
             if left and empty and _not_taken(error):
                 continue
             raise _fault(error, model.name) from error
-        if empty:
+        if held := spoken.close():
+            yield held
+        elif empty:
             raise LLMError(f"{model.name}: gave an empty reply, or refused", transient=True)
         return
 

@@ -13,7 +13,7 @@ from hugginggpt.graph.chat_models import ChatModel
 from hugginggpt.graph.context import Strategy
 from hugginggpt.graph.few_shot import alike
 from hugginggpt.graph.plan import Plan, Task
-from hugginggpt.graph.reading import BROKEN_OFF, NO_PLAN, PlanReader, Unreadable, loads
+from hugginggpt.graph.reading import BROKEN_OFF, PlanReader, Unreadable, loads
 from hugginggpt.tools.encoder import Encoder
 from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.values import Artifact, Result
@@ -25,7 +25,7 @@ and card, plus up to 0.05 for popularity (`Index.search`): less than that much a
 may disagree."""
 BEYOND = 500
 """Characters that are heard out after the end of a plan, for the count of tokens that follows."""
-PLAN_CHARS, CHOICE_CHARS, ANSWER_CHARS = 60_000, 4_000, 40_000
+PLAN_CHARS, CHOICE_CHARS, ANSWER_CHARS = 60_000, 20_000, 40_000
 
 _FILE_NAME = re.compile(
     r"\b[\w-]+\.(?:png|jpe?g|gif|webp|wav|mp3|flac|ogg|mp4|webm|csv|json|parquet|pdf|txt|md)\b"
@@ -57,27 +57,32 @@ class LLMController:
         messages = prompts.planning(request, files, history, results, feedback, examples, self._strategy)
         ask = Ask("plan", messages, prompts.plan_schema(), PLAN_CHARS)
         reader, tasks, beyond = PlanReader(), 0, 0
+        wrong: list[Unreadable] = []
         try:
             async with aclosing(stream(self._model, ask, self._limits)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, StartOver):
-                        reader, tasks, beyond = PlanReader(), 0, 0
+                        reader, tasks, beyond, wrong = PlanReader(), 0, 0, []
                         yield piece
                         continue
                     beyond += len(piece) * reader.complete
                     if beyond > BEYOND:
                         break
                     for item in reader.feed(piece):
-                        tasks += isinstance(item, Task)
-                        yield item
+                        if isinstance(item, Task):
+                            tasks += 1
+                            yield item
+                        else:
+                            wrong.append(item)
         except LLMError as error:
             if error.transient or not tasks:
                 raise
             yield Unreadable(BROKEN_OFF)  # it went on without end: its tasks are kept
             return
-        for line in reader.close():
-            if line.line == NO_PLAN and NO_PLAN in feedback:
-                raise LLMError(f"{self.name}: gave no plan when it was asked again")
+        wrong += [*reader.close()]
+        if wrong and feedback and not tasks:
+            raise LLMError(f"{self.name}: gave no plan when it was asked again")
+        for line in wrong:
             yield line
 
     async def choose(
@@ -121,7 +126,7 @@ def _undecided(candidates: Sequence[Candidate]) -> bool:
 
 def _object(reply: str) -> Mapping[str, object]:
     """The JSON object in a reply; empty where there is none."""
-    found = re.search(r"\{[^{}]*\}", reply.rpartition("</think>")[2])
+    found = re.search(r"\{[^{}]*\}", reply)
     value = loads(found[0]) if found else None
     return value if isinstance(value, dict) else {}
 

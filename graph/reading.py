@@ -31,11 +31,39 @@ class Unreadable:
     line: str
 
 
+class Spoken:
+    """Of a reply in pieces, what is said: without blanks at its beginning, and without `<think>…</think>`."""
+
+    def __init__(self) -> None:
+        self._held: str | None = ""
+        """What is not known to be said; None when all that comes is."""
+
+    def feed(self, piece: str) -> str:
+        """As much of what has come as is known to be said."""
+        if self._held is None:
+            return piece
+        self._held = (self._held + piece).lstrip()
+        if self._held.startswith("<think>"):
+            _, end, said = self._held.partition("</think>")
+            if not end:
+                self._held = "<think>" + self._held[-len("</think>") :]  # its end may have begun
+                return ""
+            self._held = said.lstrip()
+        elif "<think>".startswith(self._held):
+            return ""
+        said, self._held = self._held, None if self._held else ""
+        return said
+
+    def close(self) -> str:
+        """What was held back though it is no thought."""
+        return "" if not self._held or self._held.startswith("<think>") else self._held
+
+
 class PlanReader:
     """Takes the pieces of a reply as they come and gives every task the moment its object closes.
 
-    Prose and fences around the plan are passed over, and so is everything before `</think>` of a reply
-    that begins with `<think>`. Tasks may stand in `{"tasks": [...]}`, in a list, or one after the other.
+    Prose and fences around the plan are passed over. Tasks may stand in `{"tasks": [...]}`, in a list, or one
+    after the other.
     """
 
     def __init__(self) -> None:
@@ -48,14 +76,12 @@ class PlanReader:
         self._open: list[_Object] = []
         self._quote = ""
         self._last = ""
-        self._thinking: bool | None = None
 
     def feed(self, piece: str) -> Iterator[Task | Unreadable]:
         """The tasks that this piece completes."""
         self._text += piece
-        if self._thoughts_over():
-            while self._at < len(self._text) and not self.complete and not self._in_comment():
-                yield from self._step()
+        while self._at < len(self._text) and not self.complete and not self._in_comment():
+            yield from self._step()
 
     def close(self) -> Iterator[Unreadable]:
         """What is wrong with the reply as a whole, now that it is over."""
@@ -66,18 +92,6 @@ class PlanReader:
             self.found = re.search(r"\[\s*\]|\{\s*\}", self._text) is not None
             if not self.found:
                 yield Unreadable(NO_PLAN)
-
-    def _thoughts_over(self) -> bool:
-        """Whether the reply itself has begun; `_at` is where it does."""
-        if self._thinking is None:
-            start = self._text.lstrip()
-            if len(start) < len("<think>") and "<think>".startswith(start):
-                return False
-            self._thinking = start.startswith("<think>")
-        if self._thinking:
-            before, end, _ = self._text.partition("</think>")
-            self._at, self._thinking = len(before) + len(end), not end
-        return not self._thinking
 
     def _in_comment(self) -> bool:
         """Goes past a comment; whether more of it, or of what may be one, has to come first."""

@@ -62,20 +62,22 @@ async def test_tokens_and_seconds_are_told_for_every_stage(llm):
 
 
 async def test_a_faulty_plan_goes_back_with_its_problems(llm):
-    llm.says(
-        plan=(
-            [generate(0, {"from": 9})],
-            "no idea",
-            [{"id": "x", "task": "text-generation"}, generate(0, "a")],
-            [generate(0, "a")],
-        )
-    )
+    unreadable = [{"id": "x", "task": "text-generation"}, generate(0, "a")]
+    llm.says(plan=("no idea", [generate(0, {"from": 9})], unreadable, [generate(0, "a")]))
     output, _ = await ask(max_repairs=3)
     prompts = [prompt(request) for request in llm.asked("plan")]
-    assert "task 0: 'text' refers to task 9, which is not there" in prompts[1]
-    assert "the reply held no plan" in prompts[2]
+    assert "the reply held no plan" in prompts[1]
+    assert "task 0: 'text' refers to task 9, which is not there" in prompts[2]
     assert "task x: 'id'" in prompts[3]
     assert [r["status"] for r in output["results"]] == ["done"]
+
+
+async def test_what_a_model_thinks_is_no_part_of_its_plan_or_answer(llm):
+    thought = f"<think>{json.dumps(generate(7, 'no'))}</think>\n"
+    llm.says(plan=thought + json.dumps({"tasks": [generate(0, "a")]}), answer=f"{thought}<a>")
+    output, _ = await ask()
+    assert [r["id"] for r in output["results"]] == [0]
+    assert output["messages"][-1].text == "<a>"
 
 
 async def test_no_task_and_no_call_to_choose_where_none_is_needed(llm):

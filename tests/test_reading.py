@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hugginggpt.graph.plan import Task
-from hugginggpt.graph.reading import BROKEN_OFF, NO_PLAN, PlanReader, Unreadable, loads
+from hugginggpt.graph.reading import BROKEN_OFF, NO_PLAN, PlanReader, Spoken, Unreadable, loads
 
 ONE = {"id": 0, "task": "image-to-text", "args": {"image": {"file": "a.png"}}}
 TWO = {"id": 1, "task": "translation", "args": {"text": {"from": 0}, "target_language": "German"}}
@@ -29,7 +29,6 @@ def read(text, size=7):
         json.dumps({"thought": "two steps {like} these", "tasks": [ONE, TWO]}, indent=2),
         f"{json.dumps(ONE)}\n{json.dumps(TWO)}",
         f"Here's the plan, as you've asked:\n```json\n{PLAN}\n```\nThat's it, isn't it?",
-        f"<think>First {json.dumps(ONE)}, no…</think>{PLAN}",
         PLAN.replace("}]}", "},]}").replace('"}}', '",},}'),
         PLAN.replace('{"id": 1', '// it\'s the second "one"\n{ /* id */ "id": 1'),
         str({"tasks": [ONE, TWO]}),
@@ -44,6 +43,25 @@ def test_a_plan_is_read_however_it_is_wrapped(reply, size):
     assert read(reply, size) == TASKS
 
 
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("Hello.", "Hello."),
+        ("  \n <think>Do they <mean> it?</think>\n\nHello.", "Hello."),
+        ("<think>No end", ""),
+        ("<thin ice", "<thin ice"),
+        ("<th", "<th"),
+        (" ", ""),
+        ("Use <think> and </think>.", "Use <think> and </think>."),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_thoughts_are_not_said(reply, said, size):
+    spoken = Spoken()
+    pieces = [spoken.feed(reply[at : at + size]) for at in range(0, len(reply), size)]
+    assert "".join(pieces) + spoken.close() == said
+
+
 def test_a_task_is_given_as_soon_as_its_object_closes():
     reader = PlanReader()
     end = PLAN.index(', {"id": 1')
@@ -56,7 +74,7 @@ def test_an_empty_plan_is_a_plan(reply):
     assert read(reply) == []
 
 
-@pytest.mark.parametrize("reply", ["I'm sorry, I can't help with that.", "", "<think>hm", "null"])
+@pytest.mark.parametrize("reply", ["I'm sorry, I can't help with that.", "", "null"])
 def test_a_reply_without_a_plan_is_told_from_an_empty_plan(reply):
     assert read(reply) == [Unreadable(NO_PLAN)]
 
