@@ -11,6 +11,7 @@ import asyncio
 import operator
 import random
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -98,7 +99,7 @@ def plans(count: int) -> list[tuple[str, Plan]]:
     for n in range(count):
         kind = ("single", "chain", "wide", "uneven")[n % 4]
         size = {"single": 1, "chain": rng.randint(2, 12)}.get(kind, rng.randint(3, 40))
-        seconds = [round(0.05 * 20 ** rng.random(), 3) for _ in range(size)]  # 0.05 to 1 s, log-uniform
+        seconds = [round(0.05 * 10 ** rng.random(), 3) for _ in range(size)]  # 0.05 to 0.5 s, log-uniform
         made.append((kind, make_plan(kind, size, seconds, rng)))
     return made
 
@@ -172,8 +173,8 @@ async def makespans(count: int) -> None:
     for number, (kind, plan) in enumerate(plans(count), 1):
         for name, graph in ways.items():
             ratios[name].append(await timed(graph, plan) / critical_path(plan))
-        print(f"\r{number}/{count} {kind:8}", end="", flush=True)
-    print(f"\rmakespan / critical path, {count} plans   median    worst")
+        print(f"\r{number}/{count} {kind:8}", end="", file=sys.stderr, flush=True)
+    print(f"\nmakespan / critical path, {count} plans   median    worst")
     for name, found in ratios.items():
         print(f"  {name:32} {statistics.median(found):9.3f} {max(found):8.3f}")
     print(f"  goal of the dataflow             {GOALS['median']:9.3f} {GOALS['worst']:8.3f}")
