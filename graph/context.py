@@ -1,14 +1,14 @@
 """Every setting of one run, and every environment variable of ours."""
 
 import os
+import sys
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import platformdirs
-from langchain_core.language_models import BaseChatModel
-from pydantic import Field, InstanceOf, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 _PREFIX = "HUGGINGGPT_"
@@ -16,6 +16,20 @@ LLM = r"auto|embedded|openai:.+|huggingface:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
+
+
+def _chat_model(value: object) -> object:
+    """A chat model object. Where there is one, its module is loaded, which takes too long for `--help`."""
+    models = sys.modules.get("langchain_core.language_models")
+    if models is None or not isinstance(value, models.BaseChatModel):
+        raise ValueError("not a language model")
+    return value
+
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+else:
+    BaseChatModel = Annotated[Any, AfterValidator(_chat_model)]
 
 
 Strategy = Literal["plan", "adaptive", "react"]
@@ -30,7 +44,7 @@ class Context:
     """Settings of one run. Each can be set by an environment variable: `HUGGINGGPT_` and its name."""
 
     llm: Annotated[
-        Annotated[str, StringConstraints(pattern=rf"^({LLM})$")] | SkipJsonSchema[InstanceOf[BaseChatModel]],
+        Annotated[str, StringConstraints(pattern=rf"^({LLM})$")] | SkipJsonSchema[BaseChatModel],
         Field(description="auto, embedded, openai:MODEL[@URL] or huggingface:MODEL[:PROVIDER]."),
     ] = "auto"
     llm_timeout: Annotated[
