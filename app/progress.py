@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -124,7 +125,11 @@ class Progress:
     def __init__(self, *, quiet: bool) -> None:
         """`quiet`: no lines where there is no terminal. Notices are always shown."""
         self.rows: dict[int, Row] = {}
+        self.drafted: dict[int, Row] = {}
+        """Tasks of a plan that is being written; it may still change."""
         self.notices: list[str] = []
+        self.answer = ""
+        """As much of it as has come; shown while the run goes on, and gone when it is over."""
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._terminal = sys.stderr.isatty() and not self._console.is_dumb_terminal
@@ -137,9 +142,11 @@ class Progress:
             return
         with Live(get_renderable=self._render, console=self._console, refresh_per_second=8):
             yield
+            self.answer = ""
 
     def plan(self, tasks: Sequence[Mapping[str, Any]]) -> None:
         """A plan; of the tasks that are shown already, those that have begun stay as they are."""
+        self.drafted.clear()
         for row in map(Row.of, tasks):
             shown = self.rows.get(row.id)
             if shown is None or (shown.status == "planned" and shown.args != row.args):
@@ -165,8 +172,12 @@ class Progress:
         match event:
             case {"type": "plan", "tasks": tasks}:
                 self.plan(tasks)
+            case {"type": "planned", "task": task}:
+                self.drafted[task["id"]] = Row.of(task)
             case {"type": "notice", "message": message}:
                 self.notice(message)
+            case {"type": "answer", "text": text}:
+                self.answer += plain(text)
             case {"type": "choice", "id": id_} if id_ in self.rows:
                 self.rows[id_].take({"model": event["model"], "runtime": event["runtime"]})
             case {"type": "task", "id": id_} if id_ in self.rows:
@@ -184,4 +195,13 @@ class Progress:
 
     def _render(self) -> RenderableType:
         notices = [Text(notice, style="yellow") for notice in self.notices]
-        return Group(*notices, plan_tree([*self.rows.values()]) if self.rows else Spinner("dots", "planning"))
+        planning = Spinner("dots", "planning")
+        rows = [*(self.drafted | self.rows).values()]
+        tree = plan_tree(rows) if rows or self.answer else planning
+        return Group(*notices, tree, *self._last_lines())
+
+    def _last_lines(self) -> list[Text]:
+        """The end of the answer, as much as fits under the tree."""
+        width, height = self._console.size
+        lines = [line for part in self.answer.splitlines() for line in wrap(part, width) or [""]]
+        return [Text(line) for line in lines[-max(3, height - len(self.rows) - len(self.notices) - 2) :]]
