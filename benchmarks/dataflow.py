@@ -26,8 +26,9 @@ from hugginggpt.graph.arguments import Sources
 from hugginggpt.graph.dataflow import Job, run_plan
 from hugginggpt.graph.plan import From, Plan, Task, order
 from hugginggpt.tools.artifacts import artifact_store
+from hugginggpt.tools.attempts import Limits
 from hugginggpt.tools.card import ModelCard
-from hugginggpt.tools.runtime import Availability, Candidate, Limits
+from hugginggpt.tools.runtime import Availability, Candidate
 from hugginggpt.tools.values import Inputs, Outputs, Result
 
 GOALS = {"median": 1.03, "worst": 1.10, "ms": 3.0, "ms with SQLite": 8.0}

@@ -13,15 +13,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar, cast
 
-from langgraph.config import get_stream_writer
 from langgraph.func import task as langgraph_task
 
 from hugginggpt.graph.arguments import Sources
+from hugginggpt.graph.events import tell
 from hugginggpt.graph.plan import Plan, Task, order
 from hugginggpt.tools.artifacts import ArtifactError
+from hugginggpt.tools.attempts import Call, Limits, Run, run_shortlist
 from hugginggpt.tools.media import BadFileError
 from hugginggpt.tools.readers import UnreadableError
-from hugginggpt.tools.runtime import Candidate, Limits, Run, Runtime, run_shortlist
+from hugginggpt.tools.runtime import Candidate, Runtime
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Attempt, Error, Inputs, Outputs, Result
 from hugginggpt.tools.views import artifacts_in, store_outputs
@@ -84,8 +85,10 @@ async def _run_task(task: Task, needed: Mapping[int, Awaitable[Result]], job: Jo
     started = time.monotonic()
     try:
         result = await _run_inputs(task, job)
-    except (BadFileError, UnreadableError, ArtifactError) as error:
+    except (BadFileError, UnreadableError) as error:
         result = _without(task, "bad-input", str(error))
+    except ArtifactError as error:
+        result = _without(task, "storage", str(error))
     except Exception as error:  # noqa: BLE001, one task's fault is never another's
         _log.exception("task %s (%s) failed", task.id, task.task)
         result = _without(task, "internal", f"{type(error).__name__}: {error}")
@@ -120,15 +123,8 @@ async def _run_model(task: Task, stem: str, inputs: Inputs, job: Job) -> Run:
         _tell("attempt", task, **attempt)
 
     async with job.places:
-        run = await run_shortlist(
-            job.choices[task.id],
-            job.runtimes,
-            task.task,
-            inputs,
-            limits=job.limits,
-            accept=accept,
-            report=report,
-        )
+        call = Call(task.task, inputs, job.runtimes, job.limits, accept, report)
+        run = await run_shortlist(job.choices[task.id], call)
     for artifact in artifacts_in(run.outputs):
         _tell("artifact", task, artifact=artifact)
     return run
@@ -196,4 +192,4 @@ def _ended(task: Task, result: Result) -> Result:
 
 
 def _tell(type_: str, task: Task, **facts: Any) -> None:  # noqa: ANN401
-    get_stream_writer()({"v": 1, "type": type_, "id": task.id, "task": task.task, **facts})
+    tell(type_, id=task.id, task=task.task, **facts)

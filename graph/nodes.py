@@ -27,9 +27,10 @@ from hugginggpt.graph.state import State, add_files, done, due, failed, turn_res
 from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
 from hugginggpt.index.errors import ModelIndexError
 from hugginggpt.tools.artifacts import ArtifactError
+from hugginggpt.tools.attempts import Limits
 from hugginggpt.tools.encoder import EncoderError
 from hugginggpt.tools.media import BadFileError, modality_of
-from hugginggpt.tools.runtime import Candidate, Limits
+from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.values import Artifact, Error, Result
 from hugginggpt.tools.views import artifacts_in
 

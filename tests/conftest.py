@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from llm_server import LLMServer
 
-from hugginggpt.graph import resources
+from hugginggpt.graph import nodes, resources
 from hugginggpt.graph.context import Home
 from hugginggpt.index.search import build_index
 from hugginggpt.tools import runtime
@@ -76,3 +76,13 @@ def llm(home, monkeypatch):
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_MODEL", "scripted")
         yield server
+
+
+@pytest.fixture
+def script(monkeypatch):
+    def use(*plans, **how):
+        scripted = doubles.Scripted(*plans, **how)
+        monkeypatch.setattr(nodes, "controller_for", lambda *_: scripted)
+        return scripted
+
+    return use

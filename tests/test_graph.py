@@ -4,28 +4,19 @@ doubles at the protocols' edge; the index, the store and everything between are 
 import asyncio
 
 import pytest
-from doubles import Scripted, generate
+from doubles import generate
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from hugginggpt.graph import nodes
+from hugginggpt.graph import dataflow
 from hugginggpt.graph.app import builder, graph
 from hugginggpt.graph.context import Context
 from hugginggpt.graph.state import shortfalls
+from hugginggpt.tools.artifacts import ArtifactError
 
 pytestmark = pytest.mark.usefixtures("bench")
-
-
-@pytest.fixture
-def script(monkeypatch):
-    def use(*plans, **how):
-        scripted = Scripted(*plans, **how)
-        monkeypatch.setattr(nodes, "controller_for", lambda *_: scripted)
-        return scripted
-
-    return use
 
 
 def ask(text="go", **context):
@@ -163,6 +154,18 @@ async def test_a_failed_task_fails_only_what_needs_it(script, models):
     assert output["results"][1]["error"]["message"] == "needs task 0 (text-generation), which failed"
 
 
+async def test_a_store_that_cannot_be_written_is_no_fault_of_the_model(script, models, monkeypatch):
+    def full(*args):
+        raise ArtifactError("memory://: no space is left; free some")
+
+    models("echo", "echo-too")
+    monkeypatch.setattr(dataflow, "store_outputs", full)
+    script([generate(0, "a")])
+    result = (await ask(max_retries=0, max_replans=0))["results"][0]
+    assert result["error"] == {"kind": "storage", "message": "memory://: no space is left; free some"}
+    assert result["attempts"] == []
+
+
 async def test_each_runs_once_per_item_and_gives_lists_in_item_order(script):
     names = {"id": 0, "task": "token-classification", "args": {"text": "@0 @0.1~Ann @0.01~Bo Cy"}}
     script([names, generate(1, {"from": 0, "each": True}), generate(2, ["All:", {"from": 1}])])
@@ -229,53 +232,6 @@ async def test_counters_and_plans_do_not_survive_into_the_next_turn(script, mode
     assert [task.id for task in state["plan"].tasks] == [1]
     assert [r["id"] for r in scripted.results[2]] == [0], "earlier results stay within reach"
     assert state["messages"][-1].text == "1=<<a>>;"
-
-
-async def test_react_runs_one_task_at_a_time_each_decided_on_what_was_observed(script, bench):
-    many = [generate(0, "a"), generate(1, "never run")]
-    scripted = script(many, [generate(1, {"from": 0})], [])
-    output = await ask(strategy="react")
-    assert [[r["outputs"]["text"] for r in seen] for seen in scripted.results] == [
-        [],
-        ["<a>"],
-        ["<a>", "<<a>>"],
-    ]
-    assert [text for _, text in bench().calls] == ["a", "<a>"]
-    assert output["messages"][-1].text == "0=<a>;1=<<a>>;"
-
-
-async def test_adaptive_runs_what_is_ready_and_plans_the_rest_anew(script, bench):
-    first = [generate(0, "a"), generate(1, "b"), generate(2, {"from": 0})]
-    scripted = script(first, [generate(2, ["new", {"from": 1}])], [])
-    output = await ask(strategy="adaptive")
-    assert [len(seen) for seen in scripted.results] == [0, 2, 3]
-    assert sorted(text for _, text in bench().calls) == ["a", "b", "new\n\n<b>"]
-    assert statuses(output) == {0: "done", 1: "done", 2: "done"}
-
-
-@pytest.mark.parametrize("strategy", ["adaptive", "react"])
-async def test_steps_are_limited_and_the_last_one_runs_all_that_is_planned(script, strategy):
-    scripted = script(*[[generate(n, "a"), generate(n + 1, {"from": n})] for n in range(9)])
-    output = await ask(strategy=strategy, max_steps=3)
-    assert len(scripted.results) == 3
-    assert statuses(output) == dict.fromkeys(range(4 if strategy == "adaptive" else 3), "done")
-
-
-@pytest.mark.parametrize("strategy", ["adaptive", "react"])
-async def test_a_failed_step_is_told_to_the_controller_and_another_way_makes_up_for_it(script, strategy):
-    impossible = {"id": 0, "task": "text-to-video", "args": {"prompt": "a cat"}}
-    scripted = script([impossible], [generate(1, "a")], [])
-    output = await ask(strategy=strategy)
-    assert [[r["status"] for r in seen] for seen in scripted.results] == [[], ["failed"], ["failed", "done"]]
-    assert output["messages"][-1].text == "1=<a>;"
-
-
-async def test_a_controller_that_plans_once_is_asked_once_and_says_so(script):
-    scripted = script([generate(0, "a"), generate(1, {"from": 0})], [generate(2, "again")])
-    scripted.stepwise = False
-    output = await ask(strategy="react")
-    assert statuses(output) == {0: "done", 1: "done"}
-    assert "The strategy react needs a language model" in output["messages"][-1].text
 
 
 @pytest.mark.parametrize("text", ["", "   \n"])
