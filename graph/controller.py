@@ -51,8 +51,13 @@ class Controller(Protocol):
     ) -> dict[int, Candidate]:
         """For each task id the candidate to try first: one of its shortlist."""
 
-    def answer(self, request: str, results: Sequence[Result]) -> AsyncIterator[str]:
-        """The answer, in pieces as they come, from this turn's results (none for a direct question)."""
+    def answer(
+        self, request: str, results: Sequence[Result], history: Sequence[AnyMessage] = ()
+    ) -> AsyncIterator[str]:
+        """The answer, in pieces as they come, from this turn's results (none for a direct question).
+
+        `history` are the earlier messages.
+        """
 
 
 def controller_for(home: Home, context: Context) -> Controller:

@@ -58,7 +58,12 @@ class EmbeddedController:
         """The first of every shortlist: the index has ranked them."""
         return {id_: candidates[0] for id_, candidates in shortlists.items() if candidates}
 
-    async def answer(self, request: str, results: Sequence[Result]) -> AsyncIterator[str]:
+    async def answer(
+        self,
+        request: str,
+        results: Sequence[Result],
+        history: Sequence[AnyMessage] = (),  # noqa: ARG002, a report is of this turn
+    ) -> AsyncIterator[str]:
         """A plain report of the results, with the parts of the request that were not understood."""
         missed = await asyncio.to_thread(self._missed, request, results) if results else []
         for piece in report(results, missed):

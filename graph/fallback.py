@@ -53,11 +53,13 @@ class FallbackController:
             self._fell_back(error, f"models chosen by the {self._second.name} controller")
         return await self._second.choose(request, plan, shortlists)
 
-    async def answer(self, request: str, results: Sequence[Result]) -> AsyncIterator[str]:
+    async def answer(
+        self, request: str, results: Sequence[Result], history: Sequence[AnyMessage] = ()
+    ) -> AsyncIterator[str]:
         """See `Controller.answer`. What the first has said stays; all results follow it."""
         said = False
         try:
-            async for piece in self._first.answer(request, results):
+            async for piece in self._first.answer(request, results, history):
                 said = True
                 yield piece
         except LLMError as error:
@@ -66,7 +68,7 @@ class FallbackController:
             return
         if said:
             yield "\n\n[The answer breaks off here; these are the results.]\n\n"
-        async for piece in self._second.answer(request, results):
+        async for piece in self._second.answer(request, results, history):
             yield piece
 
     def _fell_back(self, error: LLMError, instead: str) -> None:

@@ -105,9 +105,11 @@ class LLMController:
                 chosen[id_] = candidates[int(number) - 1]
         return chosen
 
-    async def answer(self, request: str, results: Sequence[Result]) -> AsyncIterator[str]:
+    async def answer(
+        self, request: str, results: Sequence[Result], history: Sequence[AnyMessage] = ()
+    ) -> AsyncIterator[str]:
         """See `Controller.answer`. Files that it names and that are not there are told. Raises `LLMError`."""
-        ask = Ask("answer", prompts.answering(request, results), most=ANSWER_CHARS)
+        ask = Ask("answer", prompts.answering(request, results, history), most=ANSWER_CHARS)
         said = ""
         async with aclosing(stream(self._model, ask, self._limits)) as pieces:
             async for piece in pieces:

@@ -177,7 +177,7 @@ async def synthesize(state: State, runtime: Runtime[Context]) -> Update:
     controller = controller_for(Home.from_environment(), Context.of(runtime.context))
 
     async def pieces() -> AsyncIterator[str]:
-        async for piece in controller.answer(request_message(state).text, results):
+        async for piece in controller.answer(request_message(state).text, results, history(state)):
             yield piece
         for line in dict.fromkeys([*state.get("notices", []), *notices(controller)]):
             yield f"\n\nNote: {line}"

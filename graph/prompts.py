@@ -244,12 +244,18 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def answering(request: str, results: Sequence[Result]) -> list[BaseMessage]:
+def answering(
+    request: str, results: Sequence[Result], history: Sequence[AnyMessage] = ()
+) -> list[BaseMessage]:
     """What is said to have a request answered from results, or without any."""
     if not results:
-        return _messages(_DIRECT, [f"Request: {clip(request, REQUEST)}"])
+        return _messages(_DIRECT, [_history(history), f"Request: {clip(request, REQUEST)}"])
     each = max(300, ANSWER // len(results))
-    parts = [f"Request: {clip(request, 4000)}", *(_result(result, each) for result in results)]
+    parts = [
+        _history(history),
+        f"Request: {clip(request, 4000)}",
+        *(_result(result, each) for result in results),
+    ]
     return _messages(_ANSWERING, parts)
 
 

@@ -110,7 +110,7 @@ class Scripted:
     async def choose(self, request, plan, shortlists):
         return {id_: candidates[self.choice] for id_, candidates in shortlists.items()}
 
-    async def answer(self, request, results):
+    async def answer(self, request, results, history=()):
         for result in results:
             said = result["error"]["message"] if result["error"] else result["outputs"]["text"]
             yield f"{result['id']}={said};"

@@ -174,6 +174,15 @@ async def test_earlier_turns_are_told_clipped_and_new_ids_go_on(llm):
     assert output["results"][1]["outputs"]["text"].startswith("<<aaa")
 
 
+async def test_a_direct_answer_knows_the_conversation(llm):
+    llm.says(plan=[], answer="Noted.")
+    run = builder.compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "t"}}
+    for text in ("My name is Ann.", "What is my name?"):
+        await run.ainvoke({"messages": [HumanMessage(text)]}, config)
+    assert "human: My name is Ann." in prompt(llm.asked("answer")[1])
+
+
 async def test_a_chat_model_object_of_the_host_is_used(llm, monkeypatch):
     from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 
