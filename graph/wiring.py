@@ -105,10 +105,10 @@ class Desk:
         """What the task would read for this clause; None where there is nothing that it can read."""
         kind = main_port(spec).kind
         if (spec.id in CREATORS | {"summarization", "sentence-similarity"}) and (
-            several := self._several(clause)
+            several := self._several(spec, clause)
         ):
             return Source(several)
-        if spec.id in CREATORS and not (clause.files or clause.quotes or self._points(clause)):
+        if spec.id in CREATORS and not (clause.files or clause.quotes or self._points(clause) or self.made):
             return Source(cost=0.03)
         spoken_of = [thing for thing in (*self.made, *self.earlier) if self._mentions(clause, thing)]
         found = list(self._named(kind, clause)) or [
@@ -213,12 +213,19 @@ class Desk:
             for word, after in pairwise(clause.words)
         )
 
-    def _several(self, clause: Clause) -> tuple[Thing, ...]:
-        """Everything that was made and not read yet, where the clause speaks of all of it."""
-        if not clause.says("several") or clause.says("each"):
+    def _several(self, spec: TaskSpec, clause: Clause) -> tuple[Thing, ...]:
+        """Everything that was made and not read yet, where the clause speaks of all of it.
+
+        What is written after several findings is written from all of them, unless it names one.
+        """
+        if clause.says("each"):
             return ()
         read = {id(thing.origin) for thing in self.made}
         open_ = [thing for thing in self.made if id(thing) not in read and thing.kind not in MEDIA]
+        named = any(self._mentions(clause, thing) for thing in self.made)
+        written = spec.id == "text-generation" and not (named or clause.files or clause.quotes)
+        if not (clause.says("several") or written):
+            return ()
         return tuple(open_) if len(open_) > 1 else ()
 
     def _named(self, kind: Kind, clause: Clause) -> Iterator[Source]:
@@ -317,7 +324,8 @@ def _arguments(spec: TaskSpec, clause: Clause, source: Source) -> list[Argument]
         return [refs[1:] if len(refs) > 1 and isinstance(refs[0], str) else refs]
     if not refs:
         return [told or [spec.description]]
-    gathers = kind == "text" and clause.says("several") and not clause.says("each")
+    made = bool(source.things) and all(thing.task for thing in source.things)
+    gathers = kind == "text" and (clause.says("several") or (made and spec.id in CREATORS)) and not clause.says("each")
     if len(source.things) > 1 or (len(refs) > 1 and gathers and spec.id in CREATORS | {"summarization"}):
         return [[*told, *refs]]
     return [[*told, ref] if told and ref not in told else ref for ref in refs]
