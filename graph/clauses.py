@@ -135,8 +135,13 @@ class Clause:
     @cached_property
     def aloud(self) -> bool:
         """Whether the result is to be heard, whatever else is asked."""
-        spoken = self.says("spoken") and self.mood != "question"  # not "which language is spoken?"
-        return spoken or self.says("aloud") or ("read", "out") in pairwise(self.words)
+        if self.says("aloud"):
+            return True
+        if self.mood == "question":  # not "which language is spoken?"
+            return False
+        heard = {("read", "out"), ("read", "me"), ("read", "us"), ("to", "hear"), ("say", "it")}
+        read_to = "read" in self.words[:1] and bool({("to", "me"), ("to", "us")} & set(pairwise(self.words)))
+        return self.says("spoken") or read_to or not heard.isdisjoint(pairwise(self.words))
 
     def names(self, task: str) -> bool:
         """Whether it all but names the task: "transcribe", "a summary", but not "the summary"."""

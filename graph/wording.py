@@ -288,12 +288,12 @@ def _labelled(clauses: Sequence[Clause]) -> list[Clause]:
 
 
 def _whole(clauses: Sequence[Clause]) -> list[Clause]:
-    """Without empty clauses; only a quote or files belong to the next clause, or to the one before."""
+    """Without empty clauses; those that only hold out a quote or files belong to the next, or the last."""
     whole: list[Clause] = []
     lead: tuple[Token, ...] = ()
     for clause in clauses:
-        if not set(clause.words) - {"and", "or", "with"}:
-            lead += tuple(token for token in clause.tokens if token.kind != "mark")
+        if not set(clause.words) - words("offering"):
+            lead += tuple(token for token in clause.tokens if token.kind in {"file", "quote"})
         else:
             whole.append(Clause((*lead, *clause.tokens), clause.asked))
             lead = ()
