@@ -77,9 +77,9 @@ class LLMController:
         except LLMError as error:
             if error.transient or not tasks:
                 raise
-            yield Unreadable(BROKEN_OFF)  # it went on without end: its tasks are kept
-            return
-        wrong += [*reader.close()]
+            wrong.append(Unreadable(BROKEN_OFF))  # it went on without end: its tasks are kept
+        else:
+            wrong += reader.close()
         if wrong and feedback and not tasks:
             raise LLMError(f"{self.name}: gave no plan when it was asked again")
         for line in wrong:

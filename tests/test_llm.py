@@ -1,8 +1,10 @@
 """A language model in the controller's seat: the compiled graph, and a real client of a real server."""
 
 import json
+import time
 
 import pytest
+from blockbuster import BlockingError, blockbuster_ctx
 from doubles import generate
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -191,6 +193,16 @@ async def test_a_chat_model_object_of_the_host_is_used(llm, monkeypatch):
     assert output["messages"][-1].text == "Done."
     assert told(events, "plan")[0]["controller"] == "chat model GenericFakeChatModel"
     assert llm.requests == []
+
+
+async def test_nothing_blocks_the_event_loop_of_a_server(llm, models):
+    models("echo", "echo-b")
+    llm.says(plan=[generate(0, "a")], choose='{"0": 1}', answer="Done.")
+    with blockbuster_ctx():
+        with pytest.raises(BlockingError):
+            time.sleep(0.001)  # noqa: ASYNC251, that it watches
+        output = await graph.ainvoke({"messages": [HumanMessage("go")]})
+    assert output["messages"][-1].text == "Done."
 
 
 def test_synchronous_hosts_may_call_again_and_again(llm):
