@@ -43,6 +43,9 @@ class Sleep:
     def available(self) -> Availability:
         return Availability(ok=True)
 
+    def cards(self, task: str) -> list[ModelCard]:  # noqa: ARG002, the protocol's
+        return []
+
     def can_run(self, card: ModelCard) -> bool:
         return card == CARD
 

@@ -17,7 +17,8 @@ _STAGES = {"Plan a": "plan", "Choose the": "choose", "Answer the request": "answ
 
 @dataclass
 class Says:
-    """A reply that is streamed, `size` characters at a time, with `pause` seconds before each piece.
+    """A reply that is streamed, `size` characters at a time, with `pause` seconds before each piece, and
+    `first` seconds before the first.
 
     `end` is how it ends: `stop` or `length`; `cut` is a broken connection, before the end. `refusal` is said
     where a reply is not streamed.
@@ -26,6 +27,7 @@ class Says:
     text: str
     size: int = 9
     pause: float = 0.0
+    first: float = 0.0
     end: str = "stop"
     refusal: str | None = None
 
@@ -174,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(reply, Forever)
             else [text[at : at + reply.size] for at in range(0, len(text), reply.size)]
         )
+        time.sleep(getattr(reply, "first", 0))
         for number, piece in enumerate(pieces):
             time.sleep(getattr(reply, "pause", 0))
             self._event([{"index": 0, "delta": _delta(piece, body, number), "finish_reason": None}])
