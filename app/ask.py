@@ -157,6 +157,8 @@ def _print_json(state: "State", artifacts: list[dict[str, Any]]) -> None:
         "results": turn_results(state),
         "artifacts": artifacts,
     }
+    if state.get("usage"):
+        whole["usage"] = state["usage"]
     print(json.dumps(whole, ensure_ascii=False))
 
 

@@ -92,10 +92,10 @@ async def _draft(
     controller: "Controller", request: str, files: "list[Artifact]", settings: "Context"
 ) -> "tuple[Plan, list[str]]":
     from hugginggpt.graph.controller import notices
-    from hugginggpt.graph.nodes import draft
+    from hugginggpt.graph.nodes import Asked, draft
 
     told = len(notices(controller))
-    drafted = await draft(controller, request, files, [], [], [], settings)
+    drafted = await draft(controller, Asked(request, files), settings)
     for line in notices(controller)[told:]:
         print(f"hugginggpt: {line}", file=sys.stderr)
     return drafted

@@ -21,7 +21,7 @@ from typing import Any
 from hugginggpt.graph import resources
 from hugginggpt.graph.context import Context, Home
 from hugginggpt.graph.controller import controller_for
-from hugginggpt.graph.nodes import draft
+from hugginggpt.graph.nodes import Asked, draft
 from hugginggpt.graph.plan import Plan
 from hugginggpt.graph.prompts import tokens
 from hugginggpt.graph.shortlist import shortlist
@@ -78,7 +78,7 @@ async def run(row: dict[str, Any], server: Any, home: Home) -> dict[str, int]:  
     context, request = Context(), row["request"]
     controller = controller_for(home, context)
     files = [artifact(name) for name in row["files"]]
-    plan, _ = await draft(controller, request, files, [], [], [], context)
+    plan, _ = await draft(controller, Asked(request, files), context)
     if plan != Plan.model_validate(row["plan"]):
         raise ValueError(f"{row['id']}: the plan was not read as it was written")
     find = partial(shortlist, index=resources.index(home), runtimes={"any": Anything()}, top_k=context.top_k)

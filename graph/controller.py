@@ -9,7 +9,7 @@ from langchain_core.messages import AnyMessage
 from hugginggpt.graph import resources
 from hugginggpt.graph.calls import Limits, StartOver
 from hugginggpt.graph.chat_models import Choice, choice
-from hugginggpt.graph.context import Accounts, Context, Home
+from hugginggpt.graph.context import Accounts, Context, Home, SettingsError
 from hugginggpt.graph.embedded import EmbeddedController
 from hugginggpt.graph.plan import Plan, Task
 from hugginggpt.graph.reading import Unreadable
@@ -65,6 +65,8 @@ def controller_for(home: Home, context: Context) -> Controller:
 
     Cheap: nothing is loaded before it is asked something. Raises `SettingsError`.
     """
+    if context.max_cost and not context.prompt_price + context.completion_price:
+        raise SettingsError("max_cost needs prices: set prompt_price and completion_price")
     embedded = EmbeddedController(partial(resources.encoder, home), home.encoder_cache)
     model = language_model(context).model
     if model is None:

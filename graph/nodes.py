@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -13,6 +14,7 @@ from langgraph.runtime import Runtime
 
 from hugginggpt.graph import resources
 from hugginggpt.graph.arguments import Sources
+from hugginggpt.graph.budget import exceeded, metered
 from hugginggpt.graph.calls import StartOver
 from hugginggpt.graph.compiled import models_at_once
 from hugginggpt.graph.context import Context, Home, SettingsError
@@ -21,16 +23,18 @@ from hugginggpt.graph.dataflow import Job, failure, run_plan
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.plan import Known, Plan, Task, problems, sound_part
 from hugginggpt.graph.reading import Unreadable
-from hugginggpt.graph.shortlist import shortlist, why_none
+from hugginggpt.graph.shortlist import query, shortlist, why_none
 from hugginggpt.graph.speaking import speak
 from hugginggpt.graph.state import State, add_files, done, due, failed, turn_results
 from hugginggpt.graph.turn import BadRequestError, begin, history, request_message
 from hugginggpt.index.errors import ModelIndexError
+from hugginggpt.index.search import Index
 from hugginggpt.tools.artifacts import ArtifactError
 from hugginggpt.tools.attempts import Limits
 from hugginggpt.tools.encoder import EncoderError
 from hugginggpt.tools.media import BadFileError, modality_of
 from hugginggpt.tools.runtime import Candidate
+from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Artifact, Error, Result
 from hugginggpt.tools.views import artifacts_in
 
@@ -40,6 +44,7 @@ Update = dict[str, Any]
 _REFUSALS = (SettingsError, BadRequestError, BadFileError, ArtifactError, EncoderError, ModelIndexError)
 
 
+@metered
 async def plan(state: State, runtime: Runtime[Context]) -> Update:
     """Begin a turn; or repair its plan, or make another; and check what the controller came up with."""
     home = Home.from_environment()
@@ -53,12 +58,11 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
     another = bool(failed(state)) and not state["problems"]
     stepping = state["strategy"] != "plan"
     update: Update = {**begun, "replans": state["replans"] + (another and not stepping)}
-    text = request_message(state).text
     files, results = state.get("files", []), state.get("results", [])
+    asked = Asked(request_message(state).text, files, history(state), results, state["problems"])
     one = state["strategy"] == "react" and controller.stepwise
-    drafted, found = await draft(
-        controller, text, files, history(state), results, state["problems"], context, one=one
-    )
+    index = await asyncio.to_thread(resources.index, home)
+    drafted, found = await draft(controller, asked, context, one=one, index=index)
     update["notices"] = [*state.get("notices", []), *notices(controller)]
     if stepping and not controller.stepwise:  # it plans all at once, so it may only be the first to plan
         drafted, found = (Plan(), []) if state["steps"] else (drafted, found)
@@ -91,24 +95,29 @@ async def _begun(state: State, context: Context, home: Home) -> Update:
     return begun
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a controller is asked to plan; see `Controller.plan`."""
+
+    request: str
+    files: Sequence[Artifact] = ()
+    history: Sequence[AnyMessage] = ()
+    results: Sequence[Result] = ()
+    feedback: Sequence[str] = ()
+
+
 async def draft(
-    controller: Controller,
-    request: str,
-    files: Sequence[Artifact],
-    history: Sequence[AnyMessage],
-    results: Sequence[Result],
-    feedback: Sequence[str],
-    context: Context,
-    *,
-    one: bool = False,
+    controller: Controller, asked: Asked, context: Context, *, one: bool = False, index: Index | None = None
 ) -> tuple[Plan, list[str]]:
     """The controller's new tasks, and what is wrong with them. Stops listening past the task limit.
 
-    With `one`, its first task.
+    With `one`, its first task. With an index, every task's search is prepared while the plan is written.
     """
     tasks: list[Task] = []
     unreadable: list[str] = []
-    async with aclosing(controller.plan(request, files, history, results, feedback)) as items:  # type: ignore[type-var]
+    ahead: list[Awaitable[None]] = []
+    plan = controller.plan(asked.request, asked.files, asked.history, asked.results, asked.feedback)
+    async with aclosing(plan) as items:  # type: ignore[type-var]
         async for item in items:
             if isinstance(item, StartOver):
                 tasks, unreadable = [], []
@@ -117,12 +126,18 @@ async def draft(
             else:
                 tasks.append(item)
                 tell("planned", task=_wire(item))
+                if index and item.task in TASKS:
+                    words = query(item, asked.request)
+                    ahead.append(asyncio.ensure_future(asyncio.to_thread(index.prepare, words)))
             if (one and tasks) or max(len(tasks), len(unreadable)) > context.max_tasks:
                 break
+    await asyncio.gather(*ahead)
     drafted = Plan(tasks=tasks)
-    return drafted, [*problems(drafted, _known(files, results), context.max_tasks), *unreadable]
+    known = _known(asked.files, asked.results)
+    return drafted, [*problems(drafted, known, context.max_tasks), *unreadable]
 
 
+@metered
 async def select(state: State, runtime: Runtime[Context]) -> Update:
     """A shortlist for every task that is due, and the controller's choice from each."""
     context, home = Context.of(runtime.context), Home.from_environment()
@@ -147,6 +162,7 @@ async def select(state: State, runtime: Runtime[Context]) -> Update:
     return {"choices": choices, "retries": state["retries"] + bool(failed(state)), "notices": told}
 
 
+@metered
 async def execute(state: State, runtime: Runtime[Context]) -> Update:
     """Run what is due."""
     context, home = Context.of(runtime.context), Home.from_environment()
@@ -171,21 +187,38 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
     return {"results": [_continued(before.get(result["id"]), result) for result in results]}
 
 
+@metered
 async def synthesize(state: State, runtime: Runtime[Context]) -> Update:
     """The answer, from what this turn gave, and what went otherwise than asked."""
-    results = turn_results(state)
-    controller = controller_for(Home.from_environment(), Context.of(runtime.context))
+    context = Context.of(runtime.context)
+    over = exceeded(state["usage"], context)
+    unrun = [_skipped(task, over) for task in _unrun(state)]
+    results = [*turn_results(state), *unrun]
+    asked = replace(context, llm="embedded", max_cost=0.0) if over else context
+    controller = controller_for(Home.from_environment(), asked)
 
     async def pieces() -> AsyncIterator[str]:
         async for piece in controller.answer(request_message(state).text, results, history(state)):
             yield piece
         for line in dict.fromkeys([*state.get("notices", []), *notices(controller)]):
             yield f"\n\nNote: {line}"
+        if over:
+            yield f"\n\nNote: {over}"
 
     answer = await speak(pieces())
     made = [artifact for result in results for artifact in artifacts_in(result["outputs"])]
     artifacts = list({artifact["id"]: artifact for artifact in made}.values())
-    return {"messages": [answer], "artifacts": artifacts, "request": ""}
+    return {"messages": [answer], "results": unrun, "artifacts": artifacts, "request": ""}
+
+
+def _skipped(task: Task, why: str) -> Result:
+    return {**failure(task.id, task.task, Error(kind="budget", message=why)), "status": "skipped"}
+
+
+def _unrun(state: State) -> list[Task]:
+    """The plan's tasks that have no result, as when the run was stopped before them."""
+    known = {result["id"] for result in state.get("results", [])}
+    return [task for task in state["plan"].tasks if task.id not in known]
 
 
 def _applied(state: State, update: Update) -> State:

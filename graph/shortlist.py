@@ -30,7 +30,7 @@ def shortlist(
         for card in runtime.cards(task.task)
         for name in on(card)
     ]
-    hits = index.search(_query(task, request), task=task.task, k=top_k, accepts=lambda card: bool(on(card)))
+    hits = index.search(query(task, request), task=task.task, k=top_k, accepts=lambda card: bool(on(card)))
     pairs = [Candidate(card=hit.card, runtime=name, score=hit.score) for hit in hits for name in on(hit.card)]
     return [*own, *pairs][:top_k]
 
@@ -55,7 +55,7 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
     return f"{what}: {needs}" + (f" (the index knows {known})" if known else "")
 
 
-def _query(task: Task, request: str) -> str:
+def query(task: Task, request: str) -> str:
     """What is wanted of the model: the task, its literal arguments, and the request."""
     literals = [str(value)[:200] for _, value in task.values() if isinstance(value, str)]
     return " ".join([TASKS[task.task].description, *literals, request[:500]])

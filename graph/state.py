@@ -31,12 +31,24 @@ class Input(TypedDict, total=False):
     files: Annotated[list[Artifact], add_files]
 
 
+class Usage(TypedDict):
+    """What one call of a language model took. `stage` is plan, choose, execute or answer."""
+
+    stage: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
 class Output(TypedDict):
-    """The thread's messages, answer last; all its results; and the files that this turn made."""
+    """The thread's messages, answer last; all its results; the files that this turn made; and what its
+    language models used."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     results: Annotated[list[Result], add_results]
     artifacts: list[Artifact]
+    usage: list[Usage]
 
 
 class State(TypedDict, total=False):
@@ -57,6 +69,7 @@ class State(TypedDict, total=False):
     """Per task the candidates in the order in which they are tried, the choice first."""
     notices: list[str]
     """What went otherwise than asked in this turn, a line each; it ends the answer."""
+    usage: list[Usage]
     strategy: Strategy
     """The Context's, or `plan` where the controller can only plan once."""
     steps: int

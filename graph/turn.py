@@ -64,6 +64,7 @@ async def begin(state: State, context: Context, store: ArtifactStore) -> dict[st
         "problems": [],
         "choices": {},
         "artifacts": [],
+        "usage": [],
         "notices": [],
         "strategy": context.strategy,
         "steps": 0,

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log10
 from pathlib import Path
 from threading import Lock
@@ -34,7 +35,11 @@ class Index:
         self.info = info
         self._cards = cards
         self._vectors = vectors
-        self._encoder = encoder
+        self._vector = lru_cache(maxsize=1024)(lambda query: encoder.encode([query]))
+
+    def prepare(self, query: str) -> None:
+        """Embed a query ahead of its search, which is by far the longest part of it."""
+        self._vector(query)
 
     def search(
         self,
@@ -51,7 +56,7 @@ class Index:
         their words fit about equally well. Equal scores are ordered by id.
         """
         rows = (0, self.info.models) if task is None else self.info.tasks.get(task, (0, 0))
-        vector = self._encoder.encode([query])
+        vector = self._vector(query)
         looked_at = max(200, 10 * k)
         while True:
             hits = self._ranked(*self._vectors.nearest(vector, looked_at, rows))

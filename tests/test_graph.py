@@ -32,7 +32,7 @@ async def test_a_request_is_planned_selected_executed_and_answered(script):
     output = await ask()
     assert output["messages"][-1].text == "0=<a>;1=<<a>>;"
     assert statuses(output) == {0: "done", 1: "done"}
-    assert output.keys() == {"messages", "results", "artifacts"}
+    assert output.keys() == {"messages", "results", "artifacts", "usage"}
 
 
 async def test_an_empty_plan_goes_straight_to_the_answer(script):

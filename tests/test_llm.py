@@ -8,10 +8,12 @@ from blockbuster import BlockingError, blockbuster_ctx
 from doubles import generate
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from llm_server import Says
 
 from hugginggpt.graph import llm as controller
 from hugginggpt.graph.app import builder, graph
 from hugginggpt.graph.context import Context
+from hugginggpt.index.search import Index
 
 pytestmark = pytest.mark.usefixtures("bench")
 
@@ -209,3 +211,15 @@ def test_synchronous_hosts_may_call_again_and_again(llm):
     llm.says(plan=[generate(0, "a")], answer="Done.")
     for _ in range(3):
         assert graph.invoke({"messages": [HumanMessage("go")]})["messages"][-1].text == "Done."
+
+
+async def test_the_searches_are_prepared_while_the_plan_is_still_being_written(llm, bench, monkeypatch):
+    """The bare embedding of a query is all that a search takes time for."""
+    searched = []
+    prepare = Index.prepare
+    monkeypatch.setattr(Index, "prepare", lambda self, words: searched.append(words) or prepare(self, words))
+    llm.says(plan=Says(json.dumps({"tasks": [generate(n, f"text {n}") for n in range(3)]}), pause=0.02))
+    run = graph.astream({"messages": [HumanMessage("go")]}, stream_mode="custom")
+    seen = [(event["type"], len(searched)) async for event in run]
+    assert ("planned", 1) in seen or ("planned", 2) in seen, "before the last task was read"
+    assert dict(seen)["plan"] == 3
