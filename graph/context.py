@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, Vali
 from pydantic.json_schema import SkipJsonSchema
 
 _PREFIX = "HUGGINGGPT_"
-LLM = r"auto|embedded|openai:.+|huggingface:.+"
+LLM = r"auto|embedded|openai:.+|huggingface:.+|local:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
@@ -45,7 +45,7 @@ class Context:
 
     llm: Annotated[
         Annotated[str, StringConstraints(pattern=rf"^({LLM})$")] | SkipJsonSchema[BaseChatModel],
-        Field(description="auto, embedded, openai:MODEL[@URL] or huggingface:MODEL[:PROVIDER]."),
+        Field(description="auto, embedded, openai:MODEL[@URL], huggingface:MODEL[:PROVIDER] or local:MODEL."),
     ] = "auto"
     llm_timeout: Annotated[
         float, Field(gt=0, description="Seconds to wait for a language model's next words.")
@@ -62,6 +62,16 @@ class Context:
         ),
     ] = "plan"
     max_steps: Annotated[int, Field(ge=1, le=100, description="Most plans of adaptive and react.")] = 12
+    max_tokens: Annotated[
+        int, Field(ge=0, description="Most tokens of language models in a turn; 0 is no limit.")
+    ] = 0
+    max_cost: Annotated[
+        float, Field(ge=0, description="Most US dollars in a turn, at the prices below; 0 is no limit.")
+    ] = 0.0
+    prompt_price: Annotated[float, Field(ge=0, description="US dollars per million prompt tokens.")] = 0.0
+    completion_price: Annotated[
+        float, Field(ge=0, description="US dollars per million completion tokens.")
+    ] = 0.0
     max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
