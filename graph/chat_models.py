@@ -3,13 +3,14 @@
 A remote caller may set `Context.llm`. So an address in it is only called where this process's own
 environment or command line names it, and `OPENAI_API_KEY` goes to `OPENAI_BASE_URL` (or api.openai.com)
 and nowhere else, `HF_TOKEN` to Hugging Face's router and nowhere else. A host application that wants
-another server passes a chat model object.
+another server passes a chat model object. A model that runs here, too, is only one that was named here.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import PurePath
 
 from langchain_core.language_models import BaseChatModel
 
@@ -51,7 +52,7 @@ def choice(llm: str | BaseChatModel, accounts: Accounts) -> Choice:
     if not re.fullmatch(LLM, llm):
         raise SettingsError(
             f"llm {llm!r}: not a language model; use auto, embedded, openai:MODEL, openai:MODEL@URL, "
-            "huggingface:MODEL or huggingface:MODEL:PROVIDER"
+            "huggingface:MODEL, huggingface:MODEL:PROVIDER or local:MODEL"
         )
     if llm == "embedded":
         return Choice(None, "asked for")
@@ -60,6 +61,8 @@ def choice(llm: str | BaseChatModel, accounts: Accounts) -> Choice:
     kind, _, model = llm.partition(":")
     if kind == "huggingface":
         return Choice(_router(model, accounts), "asked for")
+    if kind == "local":
+        return Choice(_local(llm, model, accounts), "asked for")
     return Choice(_asked_openai(llm, accounts), "asked for")
 
 
@@ -103,6 +106,17 @@ def _router(model: str, accounts: Accounts) -> ChatModel:
     return _server(f"huggingface:{model}", model, ROUTER_URL, accounts.hf_token)
 
 
+def _local(llm: str, model: str, accounts: Accounts) -> ChatModel:
+    """`MODEL` is a folder or a Hub id."""
+    if llm not in accounts.named_here:
+        raise SettingsError(
+            f"llm {llm!r}: this model is not one that this server loads; set HUGGINGGPT_LLM there, or pass "
+            "a chat model object"
+        )
+    folder = model.startswith(("/", ".", "~"))
+    return ChatModel(f"local:{PurePath(model).name if folder else model}", llm, partial(_opened_local, model))
+
+
 def _server(name: str, model: str, url: str, key: str) -> ChatModel:
     return ChatModel(name, f"{model}@{url}", partial(_opened, model, url, key))
 
@@ -125,3 +139,10 @@ def _opened(model: str, url: str, key: str) -> BaseChatModel:
         use_responses_api=False,  # what every compatible server speaks
         http_async_client=httpx.AsyncClient(limits=without, timeout=None),  # noqa: S113, `calls.py` has it
     )
+
+
+@cache
+def _opened_local(model: str) -> BaseChatModel:
+    from hugginggpt.graph.local_chat import local_chat
+
+    return local_chat(model)

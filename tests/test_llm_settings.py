@@ -47,6 +47,8 @@ def test_auto_takes_what_is_configured(accounts, name):
         (f"openai:m@{URL}/", {"openai_url": URL}, "openai:m"),
         (f"openai:m@{URL}", {"named_here": frozenset({f"openai:m@{URL}"})}, "openai:m"),
         ("huggingface:a/b:groq", {"hf_token": "t", "openai_key": "k"}, "huggingface:a/b:groq"),
+        ("local:a/b", {"named_here": frozenset({"local:a/b"})}, "local:a/b"),
+        ("local:/models/small", {"named_here": frozenset({"local:/models/small"})}, "local:small"),
         (FakeListChatModel(responses=[]), {}, "chat model FakeListChatModel"),
     ],
 )
@@ -58,7 +60,7 @@ def test_a_language_model_can_be_asked_for(llm, accounts, name):
     ("llm", "accounts", "line"),
     [
         ("gpt", {}, "llm 'gpt': not a language model"),
-        ("local:x", {}, "llm 'local:x': not a language model"),
+        ("local:x", {}, "llm 'local:x': this model is not one that this server loads"),
         ("openai:m", {}, "set OPENAI_API_KEY"),
         ("huggingface:m", {}, "set HF_TOKEN"),
         ("auto", {"openai_url": URL}, "set OPENAI_MODEL"),
