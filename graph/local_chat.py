@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_openai_messages
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import AsyncTextIteratorStreamer, TextGenerationPipeline
 
 MAX_NEW_TOKENS = 4096
-"""The longest reply: a plan of 40 tasks has about 2,500 tokens."""
+"""The longest reply, in tokens: 100 a task for the 40 tasks that a plan may have at first."""
 
 _FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 _writer = ThreadPoolExecutor(1, "local-chat")
@@ -56,6 +57,16 @@ class LocalChat(BaseChatModel):
         return ChatResult(
             generations=[ChatGeneration(message=AIMessage(content=text, usage_metadata=reply.usage()))]
         )
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **_: object,
+    ) -> ChatResult:
+        # Not `_generate` in a thread: that would write on where nobody waits any longer.
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager))
 
     async def _astream(
         self,

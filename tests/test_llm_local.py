@@ -158,14 +158,29 @@ async def test_one_reply_is_written_at_a_time(tiny, monkeypatch):
     assert most == [1]
 
 
-async def test_a_reply_that_nobody_waits_for_ends(tiny, monkeypatch):
+async def written():
+    """Whether the thread that writes is free again."""
+    free = threading.Event()
+    local_chat._writer.submit(free.set)
+    return await asyncio.to_thread(free.wait, 60)
+
+
+async def test_a_stream_that_nobody_reads_ends(tiny, monkeypatch):
     monkeypatch.setattr(local_chat, "MAX_NEW_TOKENS", 1_000_000)
+    monkeypatch.setattr(local_chat.pipeline(str(tiny)).model.config, "max_position_embeddings", 2_000_000)
     pieces = model_of(tiny).open().astream(MESSAGES)
     await anext(pieces)
     await pieces.aclose()
-    ended = threading.Event()
-    local_chat._writer.submit(ended.set)
-    assert await asyncio.to_thread(ended.wait, 60)
+    assert await written()
+
+
+async def test_a_reply_that_nobody_waits_for_ends(tiny, monkeypatch):
+    monkeypatch.setattr(local_chat, "MAX_NEW_TOKENS", 1_000_000)
+    monkeypatch.setattr(local_chat.pipeline(str(tiny)).model.config, "max_position_embeddings", 2_000_000)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await model_of(tiny).open().ainvoke(MESSAGES)
+    assert await written()
 
 
 def broken(folder):
