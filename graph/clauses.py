@@ -25,7 +25,7 @@ _POLITE = re.compile(
     r"\A(?:(?:please|besides|now|so|and|ok|okay|hi|hello|hey|well|then|also|just|finally|maybe|first) )*"
     r"(?P<wish>(?:(?:can|could|would|will) (?:you|i|we)|i(?:'d| would) (?:like|love)"
     r"|(?:what )?(?:i|we) (?:also )?(?:want|need|lack|miss)(?: is| are)?"
-    r"|help me|go ahead and|let's|i'm after|would you mind) )?"
+    r"|help me|go ahead and|let's|i'm (?:only )?after|would you mind) )?"
     r"(?:(?:also|please|you|just|now|to|me) )*"
     r"(?:(?:use|take|using) (?:the|that|this|its|those|these) \w+ to )?(?=\S)"
 )  # "could you please", "I'd like you to", "use the summary to"
@@ -53,6 +53,17 @@ class Clause:
     def words(self) -> list[str]:
         """English words, without quotes and files."""
         return [word for token in self.tokens if token.kind == "word" for word in token.english.split()]
+
+    @cached_property
+    def main(self) -> tuple[Token, ...]:
+        """The order itself, without what leads up to it: "for each of them, write a line"."""
+        if self.tokens and self.tokens[0].english in words("leads"):
+            for place in range(2, len(self.tokens)):
+                before = self.tokens[place - 1].english
+                bound = before in words("subjects") | words("prepositions") | words("described")
+                if not bound and is_verb(self.tokens, place):
+                    return self.tokens[place:]
+        return self.tokens
 
     @property
     def written(self) -> str:
@@ -115,8 +126,11 @@ class Clause:
                 "translation",
                 "please",
             }
-            source = before == "from" or (
-                before in words("described") and (described or before.endswith("ing"))
+            stated = before == "in" and self.tokens[place - 2].english in {"is", "are", "was", "it's"}
+            source = (
+                stated
+                or before == "from"
+                or (before in words("described") and (described or before.endswith("ing")))
             )
             if token.kind == "word" and name and not source:
                 found.append(name)
@@ -139,7 +153,14 @@ class Clause:
             return True
         if self.mood == "question":  # not "which language is spoken?"
             return False
-        heard = {("read", "out"), ("read", "me"), ("read", "us"), ("to", "hear"), ("say", "it")}
+        heard = {
+            ("read", "out"),
+            ("read", "me"),
+            ("read", "us"),
+            ("to", "hear"),
+            ("want", "hear"),
+            ("say", "it"),
+        }
         read_to = "read" in self.words[:1] and bool({("to", "me"), ("to", "us")} & set(pairwise(self.words)))
         return self.says("spoken") or read_to or not heard.isdisjoint(pairwise(self.words))
 
@@ -190,7 +211,7 @@ def _bare(tokens: Sequence[Token]) -> tuple[list[Token], bool]:
 
 
 def _mood(clause: Clause) -> Mood:
-    tokens, wish = _bare(clause.tokens)
+    tokens, wish = _bare(clause.main)
     said = [word for token in tokens for word in (token.english.split() if token.kind == "word" else ["\0"])]
     if not said or "[mask]" in said:
         return "noun"
@@ -223,6 +244,8 @@ def _is_background(said: Sequence[str]) -> bool:
 def _is_wish(said: Sequence[str]) -> bool:
     """ "It should be in Welsh", "the editor wants a title"."""
     subject = next((place for place, word in enumerate(said) if word in words("subjects")), None)
+    if subject is not None and not words("wh").isdisjoint(said[:subject]):
+        return False  # "it says how much I have to pay"
     must = ("has", "to") in pairwise(said) or ("have", "to") in pairwise(said)
     return subject is not None and (must or not words("wishing").isdisjoint(said[subject:]))
 
@@ -231,7 +254,10 @@ def _is_told(said: Sequence[str]) -> bool:
     """A subject and a verb: "the tent is up for sale"."""
     first = said[0]
     determined = first in words("subjects") | {"the", "a", "an", "\0", "all", "every", "in", "on"}
-    if (determined or first.endswith("s")) and not words("finite").isdisjoint(said[:8]):
+    verb = next((place for place, word in enumerate(said[:8]) if word in words("finite")), 0)
+    if first in {"a", "an"} and said[verb - 1] in {"that", "which", "who"}:
+        return False  # "a letter that has both in it"
+    if (determined or first.endswith("s")) and verb:
         return True
     if first == "\0" and len(said) > 1 and said[1].endswith("ed"):
         return True

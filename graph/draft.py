@@ -150,7 +150,8 @@ class Draft:
             kinds = set(close.none)
         if clause.mood == "order" and words("light").isdisjoint(clause.words[:2]):
             kinds -= {"chat", "assistant"}
-        return max(close.none[kind] for kind in kinds)
+            kinds -= set() if words("making").isdisjoint(clause.words[:2]) else {"action"}
+        return max((close.none[kind] for kind in kinds), default=0.0)
 
     def _do(self, spec: TaskSpec, clause: Clause, source: Source, languages: Sequence[str] = ()) -> None:
         """A step, or another way to it where no model could do it, or else a gap in its place."""
@@ -225,11 +226,12 @@ def _evidence(spec: TaskSpec, clause: Clause, source: Source) -> float:
     if spec.id == "text-to-speech":
         drawn = source.through or any(thing.kind in {"objects", "masks"} for thing in source.things)
         value += -0.3 if clause.asks else 0.1 if clause.aloud else -0.1 if drawn else 0.0
-    if spec.id == "text-generation" and "down" not in clause.words:
-        value += 0.12 * (not words("writing").isdisjoint(clause.words[:2]))
+    if spec.id == "text-generation" and not words("writing").isdisjoint(clause.words[:2]):
+        value += -0.1 if "down" in clause.words else 0.12
     if spec.id == "image-text-to-text":  # the more specific task wins
         value -= 0.1
-    if spec.id in CREATORS:
+    if spec.id in CREATORS:  # from a map of a picture, another picture is drawn by the map
+        value -= 0.2 * any(thing.task in MAPS for thing in source.things)
         return value + 0.1 * (len(source.things) > 1) - 0.4 * clause.asks
     return value + 0.03 * (main_port(spec).kind in MEDIA)
 

@@ -289,6 +289,7 @@ def _meant(spec: TaskSpec, thing: Thing) -> Thing:
             spec.id in _READERS
             and (thing.kind != "text" or thing.task.endswith(("question-answering", "summarization")))
         )
+        or (spec.id in {"summarization", "translation"} and thing.kind in {"labels", "entities", "scores"})
         or thing.task == "text-to-speech"
     ):
         thing = thing.origin
@@ -304,7 +305,7 @@ def _fed(thing: Thing, kind: Kind, clause: Clause, cost: float) -> Iterator[Sour
     elif thing.kind == "table" and want == "text":
         yield Source((thing,), cost=cost + 0.1)
     elif ITEMS.get(thing.kind) == want and thing.task and by_item and not thing.listed:
-        yield Source((thing,), each=True, cost=cost)
+        yield Source((thing,), each=True, cost=cost - 0.08 * (want in MEDIA and clause.says("each")))
     elif want == "text" and thing.task and thing.kind not in MEDIA:
         yield Source((thing,), cost=cost + 0.01)
     elif thing.origin and thing.kind not in MEDIA and thing.origin.kind == kind:
@@ -325,7 +326,11 @@ def _arguments(spec: TaskSpec, clause: Clause, source: Source) -> list[Argument]
     if not refs:
         return [told or [spec.description]]
     made = bool(source.things) and all(thing.task for thing in source.things)
-    gathers = kind == "text" and (clause.says("several") or (made and spec.id in CREATORS)) and not clause.says("each")
+    gathers = (
+        kind == "text"
+        and (clause.says("several") or (made and spec.id in CREATORS))
+        and not clause.says("each")
+    )
     if len(source.things) > 1 or (len(refs) > 1 and gathers and spec.id in CREATORS | {"summarization"}):
         return [[*told, *refs]]
     return [[*told, ref] if told and ref not in told else ref for ref in refs]

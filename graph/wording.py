@@ -18,9 +18,6 @@ _TOKEN = re.compile(r"\n+|(?<!\S)(?:\d{1,2}[.)]|[-*•])(?=\s)|\[?\w+\]?(?:['\u2
 _LIST_MARK = re.compile(r"\d{1,2}[.)]|[-*•]")
 _JOINTS = frozenset({",", "and", "plus", "&", "but", "+", "(", "-", "\u2013", "\u2014", "or"})
 
-# What a step may begin with before its verb: "according to the letter, when …", "and from both write …".
-_LEADS = frozenset({"according", "from", "of", "with", "using", "for", "in", "on", "out", "based"})
-
 _PASSIVE = frozenset({"it", "this", "that", "they", "these", "is", "are", "gets", "get", "being", "be"})
 
 Span = tuple[int, int, Token]
@@ -211,12 +208,18 @@ def _begins_clause(tokens: Sequence[Token], joint: int, after: int) -> bool:
         return False
     ahead, soon = tokens[after].english.split(" ")[0], range(after + 1, min(after + 6, len(tokens)))
     finite = words("finite") | words("wishing")
+    colon = any(token.english == ":" for token in tokens[:joint])
     return (
-        (ahead in words("asking") and tokens[0].english not in _LEADS)
+        (ahead in words("asking") and (tokens[0].english not in words("leads") or colon))
+        or (
+            ahead in {"a", "an"}
+            and [token.english for token in tokens[joint : joint + 2]] == [",", "and"]
+            and tokens[0].english in words("asking")
+        )
         or (
             ahead in words("subjects") and any(token.english in finite for token in tokens[after : after + 4])
         )
-        or (ahead in _LEADS and any(is_verb(tokens, spot) for spot in soon))
+        or (ahead in words("leads") and any(is_verb(tokens, spot) for spot in soon))
         or (tokens[joint].english == "," and ahead in words("subordinate") | {"that"})
     )
 
@@ -258,7 +261,11 @@ def _ordered(sentence: Sequence[Token]) -> list[Clause]:
 def _is_lead(run: Sequence[Token]) -> bool:
     """Whether the run only leads up to the order: "from the data in the table"."""
     asks = any(token.english in words("wishing") or token.english in forms("languages") for token in run)
-    return run[0].english in _LEADS and not asks and not any(is_verb(run, spot) for spot in range(len(run)))
+    return (
+        run[0].english in words("leads")
+        and not asks
+        and not any(is_verb(run, spot) for spot in range(len(run)))
+    )
 
 
 def _passive(tokens: Sequence[Token], place: int) -> int:
