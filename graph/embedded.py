@@ -103,11 +103,16 @@ class EmbeddedController:
             name: modality(type_of_name(name)) for name in _FILE_NAME.findall(request[:HEAD])
         }
         read_ = {main_port(TASKS[result["task"]]).kind for result in results if result["task"] in TASKS}
-        kinds |= {
-            f"attached {kind}": kind for kind in read_ & (MEDIA | {"table"}) if kind not in kinds.values()
-        }
+        begun = main_port(TASKS[results[0]["task"]]).kind if results[0]["task"] in TASKS else None
+        pasted = read(request, list(kinds)).content
+        texts: set[Kind] = {"text"} if begun == "text" and not pasted else set()
+        found = read_ & (MEDIA | {"table"}) | texts
+        kinds |= {f"attached {kind}": kind for kind in found if kind not in kinds.values()}
         reading = read(request, list(kinds))
-        return self._drafted(reading, _desk(0, kinds, reading, []), set()).missed
+        draft = self._drafted(reading, _desk(0, kinds, reading, []), set())
+        planned = sorted(task.task for task in draft.desk.tasks)
+        # A plan that was made otherwise says nothing of what it left out.
+        return draft.missed if planned == sorted(result["task"] for result in results) else []
 
 
 def _desk(next_id: int, kinds: Mapping[str, Kind], reading: Reading, results: Sequence[Result]) -> Desk:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from hugginggpt.tools.tasks import MEDIA, TASKS
 from hugginggpt.tools.values import Result
 from hugginggpt.tools.views import artifacts_in
 
@@ -19,7 +20,7 @@ Say what to do, and attach the file or put the text in quotes."""
 
 
 def report(results: Sequence[Result], missed: Sequence[str]) -> Iterator[str]:
-    """The answer in pieces: the last result first, then the others, the failures, and the models used.
+    """The answer in pieces: words before files, the last first; then the failures and the models used.
 
     `missed` are the parts of the request that no task was found for, as they were written.
     """
@@ -29,12 +30,11 @@ def report(results: Sequence[Result], missed: Sequence[str]) -> Iterator[str]:
     done = [result for result in results if result["status"] == "done"]
     if not done:
         yield "Nothing could be done.\n"
-    for place, result in enumerate(reversed(done)):
+    for place, result in enumerate(sorted(done[::-1], key=_is_file)):
         text = _text(result)
         if place and len(text) > CLIP:
             text = f"{text[:CLIP].rstrip()} …"
-        yield f"{text}\n" if len(done) == 1 else f"**{result['task']}** (task {result['id']}):\n{text}\n"
-        yield "\n"
+        yield f"{text}\n\n" if not place or _is_file(result) else f"From {result['task']}:\n{text}\n\n"
     for result in results:
         if result["status"] != "done":
             yield f"Task {result['id']}, {result['task']}, {result['status']}: {_why(result)}\n"
@@ -44,13 +44,21 @@ def report(results: Sequence[Result], missed: Sequence[str]) -> Iterator[str]:
         yield f"Models: {', '.join(dict.fromkeys(_model(result) for result in done))}\n"
 
 
+def _is_file(result: Result) -> bool:
+    """Whether the result is a picture, a sound or a video rather than words."""
+    return result["task"] in TASKS and TASKS[result["task"]].outputs[0] in MEDIA
+
+
 def _text(result: Result) -> str:
-    """The result's text view, and the names of its files."""
+    """The result's text view, and the names of its files: "Spoken: answer.wav (audio, 2.4 s)"."""
     files = [artifact["name"] for artifact in artifacts_in(result["outputs"])]
     text = result["outputs"].get("text", "")
-    said = "\n".join(map(str, text)) if isinstance(text, list) else str(text)
+    said = ("\n".join(map(str, text)) if isinstance(text, list) else str(text)).strip()
+    if _is_file(result) and files:
+        label = "Spoken" if result["task"] == "text-to-speech" else "File"
+        return f"{label}: {', '.join(dict.fromkeys(files))}" + (f" ({said})" if said else "")
     names = "\n".join(f"File: {name}" for name in dict.fromkeys(files))
-    return "\n".join(part for part in (said.strip(), names) if part) or "(an empty result)"
+    return "\n".join(part for part in (said, names) if part) or "(an empty result)"
 
 
 def _why(result: Result) -> str:
