@@ -102,8 +102,9 @@ def plans(count: int) -> list[tuple[str, Plan]]:
     made = []
     for n in range(count):
         kind = ("single", "chain", "wide", "uneven")[n % 4]
-        size = {"single": 1, "chain": rng.randint(2, 12)}.get(kind, rng.randint(3, 40))
-        seconds = [round(0.05 * 10 ** rng.random(), 3) for _ in range(size)]  # 0.05 to 0.5 s, log-uniform
+        most = {"single": 1, "chain": 12}.get(kind, 40)
+        size = round(most ** rng.uniform(0.3, 1))  # log-uniform
+        seconds = [round(0.1 * 6 ** rng.random(), 3) for _ in range(size)]  # 0.1 to 0.6 s, log-uniform
         made.append((kind, make_plan(kind, size, seconds, rng)))
     return made
 
