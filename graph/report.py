@@ -27,10 +27,10 @@ def report(results: Sequence[Result], missed: Sequence[str]) -> Iterator[str]:
     if not results:
         yield DIRECT
         return
-    done = [result for result in results if result["status"] == "done"]
+    done = [result for result in reversed(results) if result["status"] == "done"]
     if not done:
         yield "Nothing could be done.\n"
-    for place, result in enumerate(sorted(done[::-1], key=_is_file)):
+    for place, result in enumerate(sorted(done, key=_is_file)):
         text = _text(result)
         if place and len(text) > CLIP:
             text = f"{text[:CLIP].rstrip()} …"
@@ -41,7 +41,7 @@ def report(results: Sequence[Result], missed: Sequence[str]) -> Iterator[str]:
     for part in missed:
         yield f"Not understood, so not done: “{part}”\n"
     if done:
-        yield f"Models: {', '.join(dict.fromkeys(_model(result) for result in done))}\n"
+        yield f"Models: {', '.join(dict.fromkeys(_model(result) for result in reversed(done)))}\n"
 
 
 def _is_file(result: Result) -> bool:
