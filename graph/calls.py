@@ -18,6 +18,7 @@ from langgraph.constants import TAG_NOSTREAM
 from hugginggpt.graph.chat_models import ChatModel
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.reading import Spoken, whole_text
+from hugginggpt.tools.chat import about
 from hugginggpt.tools.faults import LONGEST_WAIT, run_error, status
 from hugginggpt.tools.runtime import TransientError
 
@@ -180,15 +181,10 @@ async def _reply(
                 "usage",
                 stage=ask.stage,
                 model=name,
-                prompt_tokens=usage.get("input_tokens", _about(sum(len(m.text) for m in ask.messages))),
-                completion_tokens=usage.get("output_tokens", _about(length)),
+                prompt_tokens=usage.get("input_tokens", about(sum(len(m.text) for m in ask.messages))),
+                completion_tokens=usage.get("output_tokens", about(length)),
                 seconds=round(time.monotonic() - started, 4),
             )
-
-
-def _about(characters: int) -> int:
-    """Tokens where the server counts none: about a fourth of the characters."""
-    return -(-characters // 4)
 
 
 async def _next(chunks: AsyncIterator[AIMessage], limits: Limits) -> AIMessage | None:

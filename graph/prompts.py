@@ -15,6 +15,7 @@ from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, Syste
 from hugginggpt.graph.context import Strategy
 from hugginggpt.graph.few_shot import Example
 from hugginggpt.graph.plan import Plan, Task
+from hugginggpt.tools.chat import about
 from hugginggpt.tools.media import modality_of
 from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.tasks import TASKS, TaskSpec
@@ -83,8 +84,8 @@ def fenced(text: str, most: int) -> str:
 
 
 def tokens(text: str) -> int:
-    """About how many tokens a text is: a fourth of its characters, as no tokenizer comes with the package."""
-    return -(-len(text) // 4)
+    """About how many tokens a text is, as no tokenizer comes with the package."""
+    return about(len(text))
 
 
 @cache
