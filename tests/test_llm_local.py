@@ -50,7 +50,7 @@ def make(folder, *, template=TEMPLATE, safetensors=True):
             num_attention_heads=2,
             max_position_embeddings=16_384,
             bos_token_id=0,
-            eos_token_id=1,
+            eos_token_id=None,  # what it samples is random: only its length ends a reply
         )
     )
     model.save_pretrained(folder)
