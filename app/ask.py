@@ -89,7 +89,13 @@ def _run(args: argparse.Namespace, thread: str) -> int:
     (_print_json if args.json else _print)(state, artifacts)
     if args.thread is None and sys.stderr.isatty():
         print(f"Goes on with: hugginggpt ask --thread {thread} …", file=sys.stderr)
-    return 0 if _all_done(state) else 1
+    return _status(state)
+
+
+def _status(state: "State") -> int:
+    from hugginggpt.graph.state import shortfalls
+
+    return 1 if shortfalls(state) else 0
 
 
 def _answered(ask: Ask, *, quiet: bool) -> "State":
@@ -160,18 +166,6 @@ def _print_json(state: "State", artifacts: list[dict[str, Any]]) -> None:
     if state.get("usage"):
         whole["usage"] = state["usage"]
     print(json.dumps(whole, ensure_ascii=False))
-
-
-def _all_done(state: "State") -> bool:
-    """Whether every task of the last plan is, and no task had to be left out of a plan.
-
-    What an earlier plan of this turn failed at and the last one replaced does not count.
-    """
-    from hugginggpt.graph.state import done, turn_results
-
-    finished = done(state.get("results", []))
-    errors = [result["error"]["kind"] for result in turn_results(state) if result["error"]]
-    return "invalid-plan" not in errors and all(task.id in finished for task in state["plan"].tasks)
 
 
 def _again(args: argparse.Namespace, thread: str) -> str:
