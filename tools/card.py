@@ -1,5 +1,7 @@
 """What the index knows of a model."""
 
+from datetime import date
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,6 +24,25 @@ class ModelCard(BaseModel):
     likes: int | None = Field(None, ge=0, description="Likes on the Hub.")
     revision: str | None = Field(None, description="Commit that the facts were read at.")
     gated: bool = Field(default=False, description="Whether the weights need an accepted licence.")
+    inferred: bool = Field(default=False, description="Whether the task is our guess: the Hub states none.")
+    updated: date | None = Field(None, description="Day of the last change of the repository.")
+    architecture: str = Field(
+        "",
+        description="Class that the weights are of: the first of `architectures` in config.json, or a "
+        "pipeline's `_class_name`.",
+    )
+    base_model: str = Field("", description="Repository that this one is a copy or a quantised form of.")
+    safetensors: bool | None = Field(
+        None, description="Whether there are safetensors weights; None: not known."
+    )
+    providers: tuple[str, ...] | None = Field(
+        None, description="Inference Providers that served it when the card was read; None: not known."
+    )
+
+    @property
+    def author(self) -> str:
+        """The account that the repository belongs to."""
+        return self.id.partition("/")[0]
 
     @property
     def builtin(self) -> bool:
