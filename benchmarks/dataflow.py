@@ -49,6 +49,9 @@ class Sleep:
     def can_run(self, card: ModelCard) -> bool:
         return card == CARD
 
+    def ready(self, card: ModelCard) -> bool:  # noqa: ARG002, the protocol's
+        return True
+
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:  # noqa: ARG002
         await asyncio.sleep(float(inputs["text"].split()[0]))
         return {"text": "x"}

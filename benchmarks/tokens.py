@@ -50,6 +50,9 @@ class Anything:
     def can_run(self, card: ModelCard) -> bool:  # noqa: ARG002
         return True
 
+    def ready(self, card: ModelCard) -> bool:  # noqa: ARG002
+        return True
+
 
 def artifact(name: str) -> Artifact:
     """A file that is known by name only."""

@@ -1,6 +1,6 @@
 """Which models could do a task: the shortlist that a controller chooses from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hugginggpt.graph.plan import Task
 from hugginggpt.index.search import Index
@@ -17,22 +17,31 @@ at 1.05. Somebody has set up the language model for this, and it writes better t
 def shortlist(
     task: Task, request: str, index: Index, runtimes: Mapping[str, Runtime], top_k: int, tried: Result | None
 ) -> list[Candidate]:
-    """The best candidates for a task that some available runtime can run, without what was tried. Blocks."""
+    """The best candidates for a task that some available runtime can run, without what was tried. Blocks.
+
+    Those that can begin now come before those that have to be downloaded, so that nobody waits for a
+    download where a model is there; then by score, and of one model by the order of the runtimes.
+    """
     usable = [runtime for runtime in runtimes.values() if runtime.available()]
     used = {(attempt["model"], attempt["runtime"]) for attempt in tried["attempts"]} if tried else set()
 
-    def on(card: ModelCard) -> list[str]:
-        return [r.name for r in usable if (card.id, r.name) not in used and r.can_run(card)]
+    def on(card: ModelCard, score: float) -> list[Candidate]:
+        return [
+            Candidate(card=card, runtime=r.name, score=score, ready=r.ready(card))
+            for r in usable
+            if (card.id, r.name) not in used and r.can_run(card)
+        ]
 
-    own = [
-        Candidate(card=card, runtime=name, score=_OWN)
-        for runtime in usable
-        for card in runtime.cards(task.task)
-        for name in on(card)
-    ]
-    hits = index.search(query(task, request), task=task.task, k=top_k, accepts=lambda card: bool(on(card)))
-    pairs = [Candidate(card=hit.card, runtime=name, score=hit.score) for hit in hits for name in on(hit.card)]
-    return [*own, *pairs][:top_k]
+    def found(accepts: Callable[[ModelCard], bool]) -> list[Candidate]:
+        hits = index.search(query(task, request), task=task.task, k=top_k, accepts=accepts)
+        return [candidate for hit in hits for candidate in on(hit.card, hit.score)]
+
+    own = [candidate for r in usable for card in r.cards(task.task) for candidate in on(card, _OWN)]
+    candidates = [*own, *found(lambda card: bool(on(card, 0)))]
+    if not all(candidate.ready for candidate in candidates):  # some that are ready may score less than those
+        candidates += found(lambda card: any(candidate.ready for candidate in on(card, 0)))
+    ranked = sorted(candidates, key=lambda candidate: (not candidate.ready, -candidate.score))
+    return list({(candidate.card.id, candidate.runtime): candidate for candidate in ranked}.values())[:top_k]
 
 
 def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: Result | None) -> str:

@@ -40,6 +40,9 @@ class Bench:
     def can_run(self, card):
         return card.id.startswith("bench/")
 
+    def ready(self, card):
+        return not card.id.startswith("bench/far")
+
     async def run(self, card, task, inputs):
         text = inputs.get("text", "")
         self.calls.append((card.id, text))

@@ -172,6 +172,10 @@ class Builtin:
         """Whether the model is one of its own and the package that holds it is installed. Imports nothing."""
         return card.id in _MODELS and self._has(_MODELS[card.id])
 
+    def ready(self, card: ModelCard) -> bool:  # noqa: ARG002 - the protocol's
+        """Always: what is installed is there."""
+        return True
+
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:  # noqa: ARG002 - the protocol's
         """Run the model once. Raises `PermanentError`: the same input would fail again."""
         if not self.can_run(card):

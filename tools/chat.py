@@ -107,6 +107,10 @@ class Chat:
             return False
         return TASKS[card.task].input("image") is None or self._sees()
 
+    def ready(self, card: ModelCard) -> bool:  # noqa: ARG002 - the protocol's
+        """Always: it is served somewhere, or in this process."""
+        return True
+
     def _sees(self) -> bool:
         """Whether the model reads pictures. Blocks at first. One that is not set yet might."""
         if self._model is None or self._pictures != "auto":

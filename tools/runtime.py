@@ -59,7 +59,10 @@ class Runtime(Protocol):
         """Models of its own that no index lists, whether or not it is available. Empty for most."""
 
     def can_run(self, card: ModelCard) -> bool:
-        """Whether it could run this model, judged by the card alone."""
+        """Whether it could run this model, judged by the card alone: cheap, no request sent."""
+
+    def ready(self, card: ModelCard) -> bool:
+        """Whether it could begin now, without downloading anything first. Asked of cards it can run; cheap."""
 
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
         """Run one model once.
@@ -77,6 +80,8 @@ class Candidate(BaseModel):
     card: ModelCard
     runtime: str
     score: float = 0.0
+    ready: bool = True
+    """Whether it can begin without downloading anything first; see `Runtime.ready`."""
 
 
 class RunError(Exception):
