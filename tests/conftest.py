@@ -11,6 +11,7 @@ import itertools
 import doubles
 import hypothesis
 import pytest
+from hub_server import HubServer
 from llm_server import LLMServer
 
 from hugginggpt.graph import nodes, resources
@@ -86,3 +87,31 @@ def script(monkeypatch):
         return scripted
 
     return use
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """Makes a tiny model once, and gives its folder."""
+    made = {}
+
+    def make(maker):
+        if maker not in made:
+            made[maker] = maker(tmp_path_factory.mktemp("tiny"))
+        return made[maker]
+
+    return make
+
+
+@pytest.fixture
+def tiny_hub(tiny_folder, tmp_path, monkeypatch):
+    """A Hub on loopback that this process downloads from, into a cache of its own."""
+    from huggingface_hub import constants
+
+    with HubServer() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        server.make = lambda id_, maker, **facts: server.add(id_, tiny_folder(maker), **facts)
+        yield server

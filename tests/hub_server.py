@@ -44,7 +44,7 @@ class Model:
         return digest.hexdigest()
 
     def info(self):
-        siblings = [{"rfilename": name} for name in self.files()]
+        siblings = [{"rfilename": name, "size": path.stat().st_size} for name, path in self.files().items()]
         base = {"_id": self.id, "id": self.id, "modelId": self.id, "private": False, "gated": False}
         base |= {"tags": [], "downloads": 0, "likes": 0, "lastModified": "2026-08-01T00:00:00.000Z"}
         return {**base, "siblings": siblings, **self.facts, "sha": self.commit}

@@ -15,6 +15,7 @@ from hugginggpt.tools.values import Inputs, Outputs
 RUNTIMES: dict[str, str] = {
     "builtin": "hugginggpt.tools.builtin:Builtin",
     "chat": "hugginggpt.tools.chat:Chat",
+    "local": "hugginggpt.tools.local:Local",
 }
 
 
@@ -38,11 +39,14 @@ class RuntimeSettings:
     """What runtimes are handed when they are made.
 
     `encoder` loads the process's encoder; it blocks. `tell` writes an event of the run's stream: its type,
-    and facts by name.
+    and facts by name. `memory` is what models on this machine may take, in bytes; None: a part of what is
+    free. `max_download` is the largest model that is downloaded, in bytes; 0: none is.
     """
 
     encoder: Callable[[], Encoder]
     tell: Callable[..., None] = _nobody_listens
+    memory: int | None = None
+    max_download: int = 2 * 10**9
 
 
 class Runtime(Protocol):
