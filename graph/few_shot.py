@@ -50,19 +50,18 @@ EXAMPLES = (
         '{"id":2,"task":"image-to-video","args":{"image":{"from":1}}}]}',
     ),
     Example(
-        "Which of sales.csv's shops sold most? Is 'never again' praise or blame?",
+        "Which shop in sales.csv sold most? Is 'never again' good or bad?",
         ("sales.csv",),
         '{"tasks":[{"id":0,"task":"table-question-answering","args":{"question":"Which shop sold most?",'
         '"table":{"file":"sales.csv"}}},'
         '{"id":1,"task":"zero-shot-classification","args":{"text":"never again",'
-        '"candidate_labels":["praise","blame"]}}]}',
+        '"candidate_labels":["good","bad"]}}]}',
     ),
     Example(
-        "Shorten report.pdf, and make a cover picture and a jingle that fit.",
+        "Shorten report.pdf, and make a cover picture that fits.",
         ("report.pdf",),
         '{"tasks":[{"id":0,"task":"summarization","args":{"text":{"file":"report.pdf"}}},'
-        '{"id":1,"task":"text-to-image","args":{"prompt":["cover picture",{"from":0}]}},'
-        '{"id":2,"task":"text-to-audio","args":{"prompt":["jingle",{"from":0}]}}]}',
+        '{"id":1,"task":"text-to-image","args":{"prompt":["cover picture",{"from":0}]}}]}',
     ),
     Example(
         "Who is named in scan.png, and what is the total?",

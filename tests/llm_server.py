@@ -67,7 +67,7 @@ class LLMServer(ThreadingHTTPServer):
         self.script["run"] = [Says("Done.")]
         self.takes = {"schema", "tools", "usage"}
         self.requests = []
-        """Bodies of all requests, with `stage` and the headers' `key`."""
+        """Bodies of all requests, with `stage`, the headers' `key`, and `at`, seconds of a clock."""
 
     @property
     def url(self):
@@ -111,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         said = body["messages"][0]["content"]
         stage = next((stage for words, stage in _STAGES.items() if said.startswith(words)), "run")
-        self.server.requests.append({**body, "stage": stage, "key": self.headers["Authorization"]})
+        key, now = self.headers["Authorization"], time.monotonic()
+        self.server.requests.append({**body, "stage": stage, "key": key, "at": now})
         self.close_connection = True
         if refused := self._refused(body):
             self._fail(Fails(400, f"{refused} is not supported"))

@@ -90,18 +90,12 @@ async def test_what_may_pass_is_tried_again(llm, fault):
     assert len(output["results"]) == 2
 
 
-async def test_the_pause_that_a_server_asks_for_is_kept(llm, monkeypatch):
-    pauses = []
-    monkeypatch.setattr(calls.asyncio, "sleep", pauses.append, raising=True)
-    error = calls._fault(
-        type(
-            "E",
-            (Exception,),
-            {"status_code": 429, "response": type("R", (), {"headers": {"retry-after": "7"}})},
-        )(),
-        "m",
-    )
-    assert (error.transient, error.retry_after) == (True, 7.0)
+async def test_the_pause_that_a_server_asks_for_is_kept(llm):
+    llm.says(plan=(Fails(429, "slow down", {"Retry-After": "0.4"}), Says(PLAN)), answer="<a> <<a>>")
+    _, _, told = await ask()
+    refused, again = (request["at"] for request in llm.asked("plan"))
+    assert again - refused >= 0.4
+    assert told == []
 
 
 @pytest.mark.parametrize("fault", PERMANENT.values(), ids=PERMANENT)
