@@ -66,7 +66,7 @@ class Runtime(Protocol):
         """Whether it could run this model, judged by the card alone: cheap, no request sent."""
 
     def ready(self, card: ModelCard) -> bool:
-        """Whether it could begin now, without downloading anything first. Asked of cards it can run; cheap."""
+        """Whether it could begin now, without a download. Asked of cards that it can run; cheap."""
 
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
         """Run one model once.

@@ -93,7 +93,7 @@ def memory(folder: Path, recipe: Recipe, place: Place) -> int:
 
 
 def _bytes(numbers: Mapping[Any, int], place: Place) -> int:
-    """Of so many numbers per safetensors dtype. Floats take the precision of the place, others keep theirs."""
+    """Of so many numbers per safetensors dtype. Floats take the precision of the place."""
     total = 0
     for dtype, count in numbers.items():
         bits = _BITS.match(dtype)
