@@ -152,8 +152,8 @@ def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
         print(json.dumps({"folder": str(folder), **info.model_dump(mode="json")}))
         return 0
     print(f"{info.models} models for {len(info.tasks)} tasks in {folder}")
-    print(f"built {info.created} from {info.source}, {sum(f.bytes for f in info.files.values()):,} bytes")
+    print(f"built {info.created} from {info.source}, {sum(f.bytes for f in info.files):,} bytes")
     print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector")
-    for task, (start, stop) in info.tasks.items():
-        print(f"{stop - start:6}  {task}")
+    for task, models in info.tasks.items():
+        print(f"{models:6}  {task}")
     return 0

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from hugginggpt.app.settings import Parser
@@ -62,12 +61,13 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
 def _cards(home: "Home") -> "list[ModelCard]":
     """Of the index in use; else what the starter index, which is built when it is needed, will have."""
     from hugginggpt.index import ModelIndexError, index_info, starter_cards
-    from hugginggpt.index.catalog import Catalog
+    from hugginggpt.index.store import Store
 
     try:
         info = index_info(home.index)
-        return Catalog(home.index / info.files["cards"].name).rows(list(range(info.models)))
-    except (ModelIndexError, sqlite3.Error):
+        store = Store(home.index, info)
+        return [card for task in info.tasks for card in store.cards(task)]
+    except ModelIndexError:
         return starter_cards()
 
 

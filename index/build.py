@@ -1,19 +1,14 @@
 """The builder of every index, the starter's and any other's."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 
-import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
-from hugginggpt.index import catalog, manifest, vectors
 from hugginggpt.index.errors import IndexBuildError
-from hugginggpt.index.manifest import IndexInfo
+from hugginggpt.index.staging import Block
+from hugginggpt.index.write import write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
 
@@ -47,35 +42,16 @@ def build(
 
     Raises `IndexBuildError`; the index that was in use then still is.
     """
-    name = f"{source.partition(':')[0]}-{token_hex(4)}"
-    try:
-        with manifest.tidy(folder):
-            tasks = catalog.write(folder / f"{name}.{manifest.CARDS}", cards)
-            models = max((stop for _, stop in tasks.values()), default=0)
-            if not models:
-                raise IndexBuildError("there are no cards to build an index of")
-            blocks = _embed(catalog.Catalog(folder / f"{name}.{manifest.CARDS}"), models, encoder, progress)
-            vectors.write(folder / f"{name}.{manifest.VECTORS}", blocks, encoder.dimension)
-            built = IndexInfo(
-                source=source,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                encoder=encoder.id,
-                encoder_revision=encoder.revision,
-                dimension=encoder.dimension,
-                models=models,
-                tasks=tasks,
-                files={
-                    kind: manifest.store(folder, f"{name}.{kind}")
-                    for kind in (manifest.CARDS, manifest.VECTORS)
-                },
-            )
-            manifest.switch(folder, built)
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise IndexBuildError(
-            f"{folder}: the index could not be written ({reason}); make room or choose another folder. "
-            "An index that was there is unchanged"
-        ) from error
+    collected = list(cards)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(collected), _BATCH):
+            batch = collected[start : start + _BATCH]
+            yield batch, encoder.encode([text_of(card) for card in batch])
+            if progress:
+                progress(start + len(batch), len(collected))
+
+    write_index(folder, blocks(), encoder, source)
 
 
 def text_of(card: ModelCard) -> str:
@@ -83,14 +59,3 @@ def text_of(card: ModelCard) -> str:
     name = card.id.rpartition("/")[2]
     words = f"{card.task}: {name}".replace("-", " ").replace("_", " ")
     return f"{words}. {card.summary}"
-
-
-def _embed(
-    cards: catalog.Catalog, models: int, encoder: Encoder, progress: Progress | None
-) -> Iterator[NDArray[np.float32]]:
-    done = 0
-    for batch in cards.batches(_BATCH):
-        yield encoder.encode([text_of(card) for card in batch])
-        done += len(batch)
-        if progress:
-            progress(done, models)

@@ -1,52 +1,66 @@
-"""The cards of an index, in one SQLite file: a card's row is the row of its vector."""
+"""The cards of a segment, in one SQLite file: a card's row is the row of its vector."""
 
 import json
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
-from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.tools.card import ModelCard
 
-# Cards are collected first and numbered then, so that the rows of a task follow each other and the
-# cards of a build never have to be in memory all at once.
-_COLLECT = "CREATE TEMP TABLE collected (id TEXT PRIMARY KEY, task TEXT, card TEXT) WITHOUT ROWID"
 _CREATE = """
-CREATE TABLE cards (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL, card TEXT NOT NULL)
+CREATE TABLE cards (row INTEGER PRIMARY KEY, id TEXT NOT NULL, card TEXT NOT NULL);
+CREATE TABLE meanings (col TEXT, code INTEGER, meaning TEXT, PRIMARY KEY (col, code)) WITHOUT ROWID;
 """
-_NUMBER = """
-INSERT INTO cards SELECT row_number() OVER (ORDER BY task, id) - 1, id, task, card FROM collected
-"""
-_RANGES = "SELECT task, min(row), max(row) + 1 FROM cards GROUP BY task ORDER BY task"
 
 
-def write(path: Path, cards: Iterable[ModelCard]) -> dict[str, tuple[int, int]]:
-    """Write the file and give each task's rows, [start, stop). Raises `IndexBuildError` for a repeated id.
+class CatalogWriter:
+    """Writes the file. Everything raises `sqlite3.Error` where it cannot be written."""
 
-    Raises `sqlite3.Error` where the file cannot be written.
-    """
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(_COLLECT)
-        for card in cards:
-            values = (card.id, card.task, card.model_dump_json(exclude_defaults=True))
-            try:
-                connection.execute("INSERT INTO collected VALUES (?, ?, ?)", values)
-            except sqlite3.IntegrityError as error:
-                raise IndexBuildError(f"{card.id}: is there twice; an index holds a model once") from error
-        connection.execute(_CREATE)
-        connection.execute(_NUMBER)
-        return {task: (start, stop) for task, start, stop in connection.execute(_RANGES)}
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        # Nobody reads the file before it is whole, and a build that fails removes it.
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.execute("BEGIN")
+        for statement in _CREATE.strip().split(";\n"):
+            self._connection.execute(statement)
+        self._rows = 0
+
+    def add(self, cards: Sequence[ModelCard]) -> None:
+        """The cards of the next rows."""
+        self._connection.executemany(
+            "INSERT INTO cards VALUES (?, ?, ?)",
+            (
+                (row, card.id, card.model_dump_json(exclude_defaults=True))
+                for row, card in enumerate(cards, self._rows)
+            ),
+        )
+        self._rows += len(cards)
+
+    def close(self, meanings: dict[str, Sequence[str]]) -> None:
+        """Finish; `meanings` are those of the codes 0, 1, … in each column that is coded."""
+        self._connection.executemany(
+            "INSERT INTO meanings VALUES (?, ?, ?)",
+            (
+                (column, code, meaning)
+                for column, values in meanings.items()
+                for code, meaning in enumerate(values)
+            ),
+        )
+        self._connection.execute("CREATE UNIQUE INDEX by_id ON cards (id)")
+        self._connection.execute("COMMIT")
+        self._connection.close()
 
 
 class Catalog:
-    """Reads a file that `write` made. Safe to use from threads."""
+    """Reads a file that `CatalogWriter` made. Safe to use from threads."""
 
     def __init__(self, path: Path) -> None:
         """Raises `sqlite3.Error` when the file is not such a file."""
-        # Immutable: a build never changes a file that a manifest names, so no lock is needed to read it.
+        # Immutable: nothing ever changes a file that a manifest names, so no lock is needed to read it.
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._lock = Lock()
@@ -62,10 +76,12 @@ class Catalog:
         by_row = {row: ModelCard.model_validate_json(card) for row, card in found}
         return [by_row[row] for row in rows]
 
-    def card(self, model_id: str) -> ModelCard | None:
-        """The card of that id, if there is one."""
-        found = self._query("SELECT row, card FROM cards WHERE id = ?", (model_id,))
-        return ModelCard.model_validate_json(found[0][1]) if found else None
+    def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """The rows of those of the ids that it has."""
+        found = self._query(
+            "SELECT id, row FROM cards WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+        )
+        return dict(found)
 
     def batches(self, size: int) -> Iterator[list[ModelCard]]:
         """All cards in the order of their rows, `size` at a time."""
@@ -76,6 +92,11 @@ class Catalog:
             yield [ModelCard.model_validate_json(card) for _, card in batch]
             start = batch[-1][0] + 1
 
-    def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[int, str]]:
+    def meanings(self, column: str) -> list[str]:
+        """What the codes 0, 1, … of a column mean."""
+        found = self._query("SELECT code, meaning FROM meanings WHERE col = ? ORDER BY code", (column,))
+        return [meaning for _, meaning in found]
+
+    def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, Any]]:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()

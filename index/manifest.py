@@ -1,32 +1,36 @@
 """An index on disk: files that never change, and a manifest that names them and is switched at once.
 
-    index/manifest.json            the index in use: its files with sizes and SHA-256, its encoder
-    index/starter-4f1c….cards      SQLite, see catalog.py
-    index/starter-4f1c….vectors    FAISS, see vectors.py
+    index/manifest.json                the index in use: its segments, files with sizes and SHA-256, encoder
+    index/starter-4f1c….cards          a segment: its cards (SQLite, see catalog.py),
+    index/starter-4f1c….columns        what they are filtered and ranked by (NumPy, see columns.py),
+    index/starter-4f1c….vectors        their vectors (FAISS, see vectors.py)
+    index/starter-4f1c….words/         and their words (tantivy, see lexical.py)
+    index/starter-4f1c….2.gone         which of its rows are void since an update: here two
 
-A build writes new files and then renames a new manifest over the old one. Whatever happens before that
-moment, the old index stays whole.
+A build or an update writes new files and then renames a new manifest over the old one. Whatever happens
+before that moment, the old index stays whole. A reader that has it open keeps its files, removed or not.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
 from hugginggpt.tools.digest import sha256_of, write_atomically
 from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
-CARDS, VECTORS = "cards", "vectors"
+CARDS, COLUMNS, VECTORS, WORDS, GONE = KINDS = ("cards", "columns", "vectors", "words", "gone")
 _DIGESTS = "digests.json"
 
 
 class StoredFile(BaseModel):
-    """One file of an index."""
+    """One file of an index; its name is relative to the folder."""
 
     model_config = ConfigDict(frozen=True)
     name: str
@@ -34,21 +38,52 @@ class StoredFile(BaseModel):
     sha256: str
 
 
+class SegmentInfo(BaseModel):
+    """Models that were written together."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    tasks: dict[str, tuple[int, int]]
+    """Task to its rows, [start, stop)."""
+    gone: int = 0
+    """How many rows are void: removed, or written anew in a later segment."""
+    files: tuple[StoredFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has, void ones too."""
+        return max((stop for _, stop in self.tasks.values()), default=0)
+
+    def path(self, folder: Path, kind: str) -> Path:
+        """Its file or folder of that kind."""
+        return folder / (f"{self.name}.{self.gone}.{kind}" if kind == GONE else f"{self.name}.{kind}")
+
+
 class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
     model_config = ConfigDict(frozen=True)
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     source: str
     """`starter` and the digest of the starter file, else `custom`."""
     created: str
     encoder: str
     encoder_revision: str
     dimension: int
-    models: int
-    tasks: dict[str, tuple[int, int]]
-    """Task to its rows, [start, stop)."""
-    files: dict[str, StoredFile]
+    tasks: dict[str, int]
+    """Task to how many models it has."""
+    segments: tuple[SegmentInfo, ...]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def models(self) -> int:
+        """How many models it has."""
+        return sum(self.tasks.values())
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """The files of all segments."""
+        return [file for segment in self.segments for file in segment.files]
 
 
 def index_info(folder: Path) -> IndexInfo:
@@ -71,22 +106,26 @@ def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:
             f"({manifest.encoder_revision}), not with {encoder.id} ({encoder.revision}); "
             "set HUGGINGGPT_ENCODER to the former, or build the index again with `hugginggpt index build`"
         )
-    for file in manifest.files.values():
+    for file in manifest.files:
         path = folder / file.name
         try:
-            sound = sha256_of(path, folder / _DIGESTS) == file.sha256
+            sound = path.stat().st_size == file.bytes and sha256_of(path, folder / _DIGESTS) == file.sha256
         except OSError as error:
             raise CorruptIndexError(_corrupt(path)) from error
         if not sound:
             raise CorruptIndexError(_corrupt(path))
 
 
-def store(folder: Path, name: str) -> StoredFile:
-    """A file that has just been written, made durable, as the manifest names it."""
-    path = folder / name
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return StoredFile(name=name, bytes=path.stat().st_size, sha256=sha256_of(path, folder / _DIGESTS))
+def store(folder: Path, path: Path) -> Iterator[StoredFile]:
+    """A file that has just been written, or all of a folder, made durable, as the manifest names them."""
+    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        yield StoredFile(
+            name=part.relative_to(folder).as_posix(),
+            bytes=part.stat().st_size,
+            sha256=sha256_of(part, folder / _DIGESTS),
+        )
 
 
 def switch(folder: Path, manifest: IndexInfo) -> None:
@@ -101,13 +140,17 @@ def tidy(folder: Path) -> Iterator[None]:
         yield
     finally:
         try:
-            used = {file.name for file in index_info(folder).files.values()}
+            used = {file.name.partition("/")[0] for file in index_info(folder).files}
         except NoIndexError:
             used = set()
         except CorruptIndexError:
             used = {path.name for path in _files(folder)}
         for path in _files(folder):
-            if path.name not in used:
+            if path.name in used:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
                 path.unlink(missing_ok=True)
 
 
@@ -117,7 +160,7 @@ def only_starter(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for kind in (CARDS, VECTORS) for path in folder.glob(f"*.{kind}*")]
+    return [path for kind in KINDS for path in folder.glob(f"*.{kind}*")]
 
 
 def _corrupt(path: Path) -> str:

@@ -1,6 +1,5 @@
 """The index at work: open it, search it."""
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,10 +8,11 @@ from pathlib import Path
 from threading import Lock
 
 from hugginggpt.index import build, harvest, manifest
-from hugginggpt.index.catalog import Catalog
 from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
+from hugginggpt.index.filters import Filters
 from hugginggpt.index.manifest import IndexInfo
-from hugginggpt.index.vectors import Vectors
+from hugginggpt.index.store import Store
+from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
 
@@ -31,10 +31,9 @@ class Hit:
 class Index:
     """Which models there are, and which fit a request. Safe to use from threads; its methods block."""
 
-    def __init__(self, info: IndexInfo, cards: Catalog, vectors: Vectors, encoder: Encoder) -> None:
-        self.info = info
-        self._cards = cards
-        self._vectors = vectors
+    def __init__(self, store: Store, encoder: Encoder) -> None:
+        self.store = store
+        self.info = store.info
         self._vector = lru_cache(maxsize=1024)(lambda query: encoder.encode([query]))
 
     def prepare(self, query: str) -> None:
@@ -55,26 +54,21 @@ class Index:
         0.05 x log10(1 + downloads) / 8: a model that everybody uses wins over one that nobody does where
         their words fit about equally well. Equal scores are ordered by id.
         """
-        rows = (0, self.info.models) if task is None else self.info.tasks.get(task, (0, 0))
-        vector = self._vector(query)
+        # Popularity moves a model up by as much as other words would: more is looked at than is asked for.
         looked_at = max(200, 10 * k)
-        while True:
-            hits = self._ranked(*self._vectors.nearest(vector, looked_at, rows))
-            accepted = [hit for hit in hits if accepts is None or accepts(hit.card)]
-            if len(accepted) >= k or len(hits) < looked_at:
-                return accepted[:k]
-            looked_at *= 4
+        rows, cosines = self.store.nearest(self._vector(query)[0], looked_at, Filters(task=task), accepts)
+        return self._ranked(rows, cosines)[:k]
 
     def cards(self, task: str) -> list[ModelCard]:
         """All models of a task, by id."""
-        return self._cards.rows(range(*self.info.tasks.get(task, (0, 0))))
+        return self.store.cards(task)
 
     def card(self, model_id: str) -> ModelCard | None:
         """The model of that id, if the index has it."""
-        return self._cards.card(model_id)
+        return self.store.card(model_id)
 
-    def _ranked(self, rows: Iterable[int], cosines: Iterable[float]) -> list[Hit]:
-        cards = self._cards.rows([int(row) for row in rows])
+    def _ranked(self, rows: Rows, cosines: Scores) -> list[Hit]:
+        cards = self.store.rows(rows)
         hits = [
             # Rounded, so that the last bits of a sum, which depend on the processor, decide nothing.
             Hit(card, round(float(cosine) + _POPULARITY_WEIGHT * _popularity(card), 5))
@@ -118,13 +112,7 @@ def open_index(folder: Path, encoder: Encoder) -> Index:
 
 def _open(folder: Path, info: IndexInfo, encoder: Encoder) -> Index:
     manifest.verify(folder, info, encoder)
-    try:
-        cards = Catalog(folder / info.files[manifest.CARDS].name)
-        vectors = Vectors(folder / info.files[manifest.VECTORS].name)
-    except (KeyError, RuntimeError, sqlite3.Error) as error:
-        message = f"{folder / manifest.NAME}: names files that are not an index's; build the index again"
-        raise CorruptIndexError(message) from error
-    return Index(info, cards, vectors, encoder)
+    return Index(Store(folder, info), encoder)
 
 
 _lock = Lock()

@@ -1,27 +1,38 @@
-"""The vectors of an index, in one FAISS file, row by row as the cards."""
+"""The vectors of a segment, in one FAISS file, row by row as the cards."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
 
-def write(path: Path, vectors: Iterable[NDArray[np.float32]], dimension: int) -> None:
-    """Write blocks of L2-normalised rows, each (n, dimension). Raises `OSError` where there is no room."""
-    import faiss
 
-    index = faiss.IndexFlatIP(dimension)
-    for block in vectors:
-        index.add(block)
-    # Written by Python: FAISS does not notice a disk that fills up while it closes the file.
-    with path.open("wb") as file:
-        file.write(faiss.serialize_index(index).data)
+class VectorsWriter:
+    """Writes the file of a segment."""
+
+    def __init__(self, dimension: int) -> None:
+        import faiss
+
+        self._index: Any = faiss.IndexFlatIP(dimension)
+
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """The L2-normalised vectors of the next rows, (n, dimension)."""
+        self._index.add(vectors)
+
+    def close(self, path: Path) -> None:
+        """Write what was added. Raises `OSError` where there is no room."""
+        import faiss
+
+        # Written by Python: FAISS does not notice a disk that fills up while it closes the file.
+        with path.open("wb") as file:
+            file.write(faiss.serialize_index(self._index).data)
 
 
 class Vectors:
-    """Exact search by cosine in a file that `write` made. Safe to use from threads."""
+    """Search by cosine in a file that `VectorsWriter` made. Safe to use from threads."""
 
     def __init__(self, path: Path) -> None:
         """Raises `RuntimeError` when it is not a file of vectors."""
@@ -29,20 +40,26 @@ class Vectors:
 
         self._index: Any = faiss.read_index(str(path))
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """How many vectors, and how long."""
-        return self._index.ntotal, self._index.d
-
     def nearest(
-        self, vector: NDArray[np.float32], k: int, rows: tuple[int, int]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest of rows [start, stop) and their cosines, best first: at most `k` of them."""
+        self, vector: NDArray[np.float32], k: int, rows: range, passing: NDArray[np.bool_] | None
+    ) -> tuple[Rows, Scores]:
+        """The nearest of these rows, of those that pass, and their cosines, best first: at most `k`.
+
+        `passing` has one truth per row of the segment; None: all pass.
+        """
         import faiss
 
-        k = min(k, rows[1] - rows[0])
+        k = min(k, len(rows))
         if k <= 0:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        parameters = faiss.SearchParameters(sel=faiss.IDSelectorRange(*rows))  # type: ignore[call-arg]
+        if passing is None:
+            selector: Any = faiss.IDSelectorRange(rows.start, rows.stop)
+        else:
+            selector = faiss.IDSelectorBatch(np.flatnonzero(passing[rows.start : rows.stop]) + rows.start)
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         cosines, found = self._index.search(vector.reshape(1, -1), k, params=parameters)
-        return found[0], cosines[0]
+        return found[0][found[0] >= 0], cosines[0][found[0] >= 0]
+
+    def rows(self, rows: Rows) -> NDArray[np.float32]:
+        """The vectors of these rows, (len(rows), dimension)."""
+        return np.asarray(self._index.reconstruct_batch(rows), np.float32)

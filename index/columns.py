@@ -1,0 +1,94 @@
+"""What models are filtered and ranked by: one row of integers per fact, memory-mapped.
+
+Facts that are words (licence, languages) are codes; what they mean is in the catalogue. A fact that a card
+does not state is `UNKNOWN`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index.filters import Filters
+from hugginggpt.tools.card import ModelCard
+
+UNKNOWN = -1
+_COLUMNS = ("license", "languages", "kilo_parameters", "downloads", "likes", "updated", "author")
+_MOST = np.iinfo(np.int32).max
+_EPOCH = date(1970, 1, 1)
+
+
+class ColumnsWriter:
+    """Writes the file of a segment."""
+
+    def __init__(self) -> None:
+        self._blocks: list[NDArray[np.int32]] = []
+        self._codes: dict[str, dict[str, int]] = {"license": {}, "languages": {}}
+
+    @property
+    def meanings(self) -> dict[str, Sequence[str]]:
+        """What the codes 0, 1, … mean, by column."""
+        return {column: list(codes) for column, codes in self._codes.items()}
+
+    def add(self, cards: Sequence[ModelCard]) -> None:
+        """The cards of the next rows."""
+        self._blocks.append(np.array([self._facts(card) for card in cards], np.int32).T)
+
+    def close(self, path: Path) -> None:
+        """Write what was added. Raises `OSError` where there is no room."""
+        with path.open("wb") as file:
+            np.save(file, np.ascontiguousarray(np.concatenate(self._blocks, axis=1)), allow_pickle=False)
+
+    def _facts(self, card: ModelCard) -> tuple[int, ...]:
+        return (
+            self._code("license", card.license),
+            self._code("languages", " ".join(card.languages)),
+            UNKNOWN if card.parameters is None else min(_MOST, -(-card.parameters // 1000)),
+            UNKNOWN if card.downloads is None else min(_MOST, card.downloads),
+            UNKNOWN if card.likes is None else min(_MOST, card.likes),
+            UNKNOWN if card.updated is None else (card.updated - _EPOCH).days,
+            author_code(card.author),
+        )
+
+    def _code(self, column: str, value: str) -> int:
+        codes = self._codes[column]
+        return codes.setdefault(value, len(codes))
+
+
+def author_code(author: str) -> int:
+    """31 bits of a digest of an author's name."""
+    return int.from_bytes(hashlib.blake2b(author.encode(), digest_size=4).digest()) >> 1
+
+
+class Columns:
+    """Reads a file that `ColumnsWriter` made."""
+
+    def __init__(self, path: Path, meanings: dict[str, list[str]]) -> None:
+        """Raises `ValueError` when it is not such a file."""
+        self._facts: NDArray[np.int32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if self._facts.dtype != np.int32 or self._facts.shape[0] != len(_COLUMNS):
+            raise ValueError(f"{path}: not a file of columns")
+        self._meanings = meanings
+
+    def fact(self, column: str) -> NDArray[np.int32]:
+        """One fact of all rows."""
+        facts: NDArray[np.int32] = self._facts[_COLUMNS.index(column)]
+        return facts
+
+    def passing(self, where: Filters, rows: slice) -> NDArray[np.bool_] | None:
+        """Which of these rows pass, by all but the task; None for all of them."""
+        masks: list[NDArray[np.bool_]] = []
+        if where.license is not None:
+            passes = np.array([where.licensed(value) for value in self._meanings["license"]], np.bool_)
+            masks.append(passes[self.fact("license")[rows]])
+        if where.language is not None:
+            spoken = (value.split() for value in self._meanings["languages"])
+            passes = np.array([where.speaks(languages) for languages in spoken], np.bool_)
+            masks.append(passes[self.fact("languages")[rows]])
+        if where.max_parameters is not None:
+            known = self.fact("kilo_parameters")[rows]
+            masks.append((known != UNKNOWN) & (known <= where.max_parameters // 1000))
+        return np.logical_and.reduce(masks) if masks else None

@@ -1,0 +1,114 @@
+"""Models that were written together: their cards, columns, vectors and words, row by row the same."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index import manifest
+from hugginggpt.index.catalog import Catalog, CatalogWriter
+from hugginggpt.index.columns import Columns, ColumnsWriter
+from hugginggpt.index.errors import CorruptIndexError
+from hugginggpt.index.filters import Filters
+from hugginggpt.index.lexical import Lexical, LexicalWriter
+from hugginggpt.index.manifest import SegmentInfo
+from hugginggpt.index.staging import Block, Staging
+from hugginggpt.index.vectors import Rows, Scores, Vectors, VectorsWriter
+
+_BATCH = 4096
+_FILTERS_REMEMBERED = 64
+
+
+def write(folder: Path, name: str, blocks: Iterable[Block], dimension: int) -> SegmentInfo:
+    """Write a segment of these cards. Raises `IndexBuildError`, or what is raised where there is no room."""
+    info = SegmentInfo(name=name, tasks={}, files=())
+    paths = {kind: info.path(folder, kind) for kind in manifest.KINDS if kind != manifest.GONE}
+    kinds = (manifest.CARDS, manifest.VECTORS)
+    cards, vectors = (folder / f"{name}.{kind}.staged" for kind in kinds)
+    try:
+        with closing(Staging(cards, vectors, dimension)) as staging:
+            for block in blocks:
+                staging.add(block)
+            tasks, order = staging.order()
+            _write_rows(paths, staging.blocks(order, _BATCH), dimension)
+    finally:
+        for path in (cards, vectors):
+            path.unlink(missing_ok=True)
+    files = tuple(file for path in paths.values() for file in manifest.store(folder, path))
+    return SegmentInfo(name=name, tasks=tasks, files=files)
+
+
+def _write_rows(paths: dict[str, Path], blocks: Iterable[Block], dimension: int) -> None:
+    catalog = CatalogWriter(paths[manifest.CARDS])
+    columns, vectors = ColumnsWriter(), VectorsWriter(dimension)
+    words = LexicalWriter(paths[manifest.WORDS])
+    for cards, block in blocks:
+        catalog.add(cards)
+        columns.add(cards)
+        words.add(cards)
+        vectors.add(block)
+    catalog.close(columns.meanings)
+    columns.close(paths[manifest.COLUMNS])
+    vectors.close(paths[manifest.VECTORS])
+    words.close()
+
+
+class Segment:
+    """Reads what `write` wrote. Safe to use from threads."""
+
+    def __init__(self, folder: Path, info: SegmentInfo) -> None:
+        """Raises `CorruptIndexError` when the files are not a segment's."""
+        self.info = info
+        self._folder = folder
+        try:
+            self.catalog = Catalog(info.path(folder, manifest.CARDS))
+            meanings = {column: self.catalog.meanings(column) for column in ("license", "languages")}
+            self.columns = Columns(info.path(folder, manifest.COLUMNS), meanings)
+            self.vectors = Vectors(info.path(folder, manifest.VECTORS))
+            self._lexical = Lexical(info.path(folder, manifest.WORDS))
+            self.gone = self._gone()
+        except (RuntimeError, ValueError, OSError, sqlite3.Error) as error:
+            raise CorruptIndexError(
+                f"{folder / manifest.NAME}: names files that are not an index's; build the index again"
+            ) from error
+        self._passing = lru_cache(_FILTERS_REMEMBERED)(self._judge)
+
+    def rows_of(self, task: str | None) -> range:
+        """The rows of a task, or all."""
+        return range(self.info.rows) if task is None else range(*self.info.tasks.get(task, (0, 0)))
+
+    def nearest(self, vector: NDArray[np.float32], k: int, where: Filters) -> tuple[Rows, Scores]:
+        """See `Store.nearest`."""
+        return self.vectors.nearest(vector, k, self.rows_of(where.task), self._passing(where))
+
+    def best(self, words: Sequence[str], k: int, where: Filters) -> tuple[Rows, Scores]:
+        """See `Store.lexical`."""
+        if not self.rows_of(where.task):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return self._lexical.best(words, k, where.task, self._passing(where))
+
+    def living(self, rows: Rows) -> Rows:
+        """Those of the rows that are not void."""
+        return rows if self.gone is None else rows[~self.gone[rows]]
+
+    def _gone(self) -> NDArray[np.bool_] | None:
+        if not self.info.gone:
+            return None
+        bits = np.load(self.info.path(self._folder, manifest.GONE), allow_pickle=False)
+        return np.unpackbits(bits, count=self.info.rows).astype(np.bool_)
+
+    def _judge(self, where: Filters) -> NDArray[np.bool_] | None:
+        """One truth per row: whether it passes and is not void. None: all rows of the task do."""
+        rows = self.rows_of(where.task)
+        passing = self.columns.passing(where, slice(rows.start, rows.stop))
+        if passing is None and self.gone is None:
+            return None
+        judged = np.zeros(self.info.rows, np.bool_)
+        judged[rows.start : rows.stop] = True if passing is None else passing
+        if self.gone is not None:
+            judged &= ~self.gone
+        return judged

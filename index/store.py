@@ -1,0 +1,125 @@
+"""An index's models, on disk and opened: found by vector, by words and by id, under hard filters."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index import lexical
+from hugginggpt.index.filters import EVERYTHING, Filters
+from hugginggpt.index.manifest import IndexInfo
+from hugginggpt.index.segment import Segment
+from hugginggpt.index.vectors import Rows, Scores
+from hugginggpt.tools.card import ModelCard
+
+Accepts = Callable[[ModelCard], bool]
+_MOST_JUDGED = 4096
+"""Cards that are shown to `accepts` in one search."""
+
+
+class Store:
+    """Reads an index. Safe to use from threads; its methods block.
+
+    A row is the number of a model: it is good for this store, and not for one that is opened later.
+    """
+
+    def __init__(self, folder: Path, info: IndexInfo) -> None:
+        """Raises `CorruptIndexError`. The files are to be verified before (`manifest.verify`)."""
+        self.info = info
+        self._segments = [Segment(folder, segment) for segment in info.segments]
+        self._starts = [0, *accumulate(segment.rows for segment in info.segments)][:-1]
+
+    def nearest(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        where: Filters = EVERYTHING,
+        accepts: Accepts | None = None,
+    ) -> tuple[Rows, Scores]:
+        """The rows of the `k` models whose vectors are nearest, and their cosines, best first.
+
+        `vector` is L2-normalised, (dimension,). Fewer than `k` where fewer pass `where` and `accepts`, which
+        is asked about 4096 models at most: it reads cards, so that `where` is by far the faster filter.
+        """
+        vector = np.ascontiguousarray(vector, np.float32).reshape(-1)
+        return self._accepted(lambda n: self._merged(n, lambda s: s.nearest(vector, n, where)), k, accepts)
+
+    def lexical(
+        self, query: str, k: int, where: Filters = EVERYTHING, accepts: Accepts | None = None
+    ) -> tuple[Rows, Scores]:
+        """The rows of the `k` models that say the query's words best, and their BM25 scores, best first.
+
+        Models that have none of the words are not among them. See `nearest` for the filters.
+        """
+        words = lexical.words_of(query)
+        if not words:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return self._accepted(lambda n: self._merged(n, lambda s: s.best(words, n, where)), k, accepts)
+
+    def rows(self, rows: Rows | Sequence[int]) -> list[ModelCard]:
+        """The cards of these rows, in that order."""
+        cards: dict[int, ModelCard] = {}
+        for index, places in self._by_segment(np.asarray(rows, np.int64)):
+            local = (places - self._starts[index]).tolist()
+            cards.update(zip(places.tolist(), self._segments[index].catalog.rows(local), strict=True))
+        return [cards[int(row)] for row in rows]
+
+    def card(self, model_id: str) -> ModelCard | None:
+        """The model of that id, if the index has it."""
+        for segment in reversed(self._segments):
+            row = segment.catalog.rows_of([model_id]).get(model_id)
+            if row is not None and len(segment.living(np.array([row]))):
+                return segment.catalog.rows([row])[0]
+        return None
+
+    def cards(self, task: str, most: int = 1000) -> list[ModelCard]:
+        """Models of a task, by id: the first `most` of each segment."""
+        found = [
+            card
+            for segment in self._segments
+            for card in segment.catalog.rows(
+                segment.living(np.array(segment.rows_of(task), np.int64))[:most].tolist()
+            )
+        ]
+        return sorted(found, key=lambda card: card.id)
+
+    def fact(self, column: str, rows: Rows) -> NDArray[np.int32]:
+        """One fact of these rows, without reading cards: a column of columns.py; -1 where it is not known."""
+        facts = np.empty(len(rows), np.int32)
+        for index, segment in enumerate(self._segments):
+            start = self._starts[index]
+            here = (rows >= start) & (rows < start + segment.info.rows)
+            facts[here] = segment.columns.fact(column)[rows[here] - start]
+        return facts
+
+    def _merged(self, k: int, search: Callable[[Segment], tuple[Rows, Scores]]) -> tuple[Rows, Scores]:
+        parts = [search(segment) for segment in self._segments]
+        rows = np.concatenate([part[0] + start for part, start in zip(parts, self._starts, strict=True)])
+        scores = np.concatenate([part[1] for part in parts])
+        best = np.lexsort((rows, -scores))[:k]
+        return rows[best], scores[best]
+
+    def _accepted(
+        self, search: Callable[[int], tuple[Rows, Scores]], k: int, accepts: Accepts | None
+    ) -> tuple[Rows, Scores]:
+        """The first `k` of a search that are accepted: it is asked for more until there are enough."""
+        if accepts is None:
+            return search(k)
+        kept: list[int] = []
+        judged, asked = 0, 4 * k
+        while True:
+            rows, scores = search(min(asked, _MOST_JUDGED))
+            cards = self.rows(rows[judged:])
+            kept += [place for place, card in enumerate(cards, judged) if accepts(card)]
+            judged = len(rows)
+            if len(kept) >= k or judged < asked:
+                return rows[kept[:k]], scores[kept[:k]]
+            asked *= 4
+
+    def _by_segment(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
+        owners = np.array([bisect_right(self._starts, int(row)) - 1 for row in rows], np.int64)
+        for index in np.unique(owners).tolist():
+            yield index, rows[owners == index]

@@ -1,0 +1,140 @@
+"""Writes an index, or changes one: new files, then one switch. The caller holds the folder's lock."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index import manifest, segment
+from hugginggpt.index.catalog import Catalog
+from hugginggpt.index.errors import IndexBuildError
+from hugginggpt.index.manifest import IndexInfo, SegmentInfo
+from hugginggpt.index.segment import Segment
+from hugginggpt.index.staging import Block
+
+
+class MadeWith(Protocol):
+    """Whose vectors they are: what an encoder says of itself."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
+
+
+def write_index(folder: Path, blocks: Iterable[Block], encoder: MadeWith, source: str) -> IndexInfo:
+    """Write an index of these cards and their vectors and make it the one in use. Blocks.
+
+    The cards come in any order, each id once. Raises `IndexBuildError`; the index that was in use then still
+    is. What `blocks` raises comes through.
+    """
+    with _writing(folder):
+        name = f"{source.partition(':')[0]}-{token_hex(4)}"
+        written = segment.write(folder, name, blocks, encoder.dimension)
+        info = IndexInfo(
+            source=source,
+            created=_now(),
+            encoder=encoder.id,
+            encoder_revision=encoder.revision,
+            dimension=encoder.dimension,
+            tasks={task: stop - start for task, (start, stop) in written.tasks.items()},
+            segments=(written,),
+        )
+        manifest.switch(folder, info)
+    return info
+
+
+def update_index(folder: Path, blocks: Iterable[Block], removed: Iterable[str] = ()) -> IndexInfo:
+    """Put these cards in the place of those with the same ids, add those that are new, and remove some by id.
+
+    Blocks; readers of the index are not disturbed. Raises `IndexBuildError`, `NoIndexError` or
+    `CorruptIndexError`; the index that was in use then still is.
+    """
+    info = manifest.index_info(folder)
+    with _writing(folder):
+        ids = list(removed)
+        added = _added(folder, blocks, info.dimension, ids)
+        segments = [_without(folder, old, ids) for old in info.segments]
+        segments = [old for old in segments if old.gone < old.rows] + added
+        if not segments:
+            raise IndexBuildError(f"{folder}: the update removes every model; build the index anew instead")
+        counts = _counts(folder, segments)
+        source = info.source if info.source.startswith("custom") else "custom"
+        updated = info.model_copy(
+            update={"source": source, "created": _now(), "tasks": counts, "segments": tuple(segments)}
+        )
+        manifest.switch(folder, updated)
+    return updated
+
+
+def _added(folder: Path, blocks: Iterable[Block], dimension: int, ids: list[str]) -> list[SegmentInfo]:
+    """A segment of the blocks, none where there are none; the ids in it are added to `ids`."""
+
+    def noted() -> Iterator[Block]:
+        for block in blocks:
+            ids.extend(card.id for card in block[0])
+            yield block
+
+    rest = noted()
+    first = next(rest, None)
+    if first is None:
+        return []
+
+    def all_of_them() -> Iterator[Block]:
+        yield first
+        yield from rest
+
+    return [segment.write(folder, f"update-{token_hex(4)}", all_of_them(), dimension)]
+
+
+def _without(folder: Path, old: SegmentInfo, ids: list[str]) -> SegmentInfo:
+    """The segment with these ids' rows void."""
+    rows = np.array(list(Catalog(old.path(folder, manifest.CARDS)).rows_of(ids).values()), np.int64)
+    before = Segment(folder, old).gone
+    gone = np.zeros(old.rows, np.bool_) if before is None else before.copy()
+    gone[rows] = True
+    count = int(gone.sum())
+    if count == old.gone:
+        return old
+    void = old.model_copy(update={"gone": count})
+    path = void.path(folder, manifest.GONE)
+    with path.open("wb") as file:
+        np.save(file, np.packbits(gone), allow_pickle=False)
+    kept = [file for file in old.files if not file.name.endswith(f".{manifest.GONE}")]
+    return void.model_copy(update={"files": (*kept, *manifest.store(folder, path))})
+
+
+def _counts(folder: Path, segments: list[SegmentInfo]) -> dict[str, int]:
+    """Task to how many models are left."""
+    counts: dict[str, int] = {}
+    for info in segments:
+        gone: NDArray[np.bool_] | None = Segment(folder, info).gone
+        for task, (start, stop) in info.tasks.items():
+            void = 0 if gone is None else int(gone[start:stop].sum())
+            counts[task] = counts.get(task, 0) + stop - start - void
+    return {task: count for task, count in sorted(counts.items()) if count}
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        with manifest.tidy(folder):
+            yield
+    except (OSError, ValueError, RuntimeError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise IndexBuildError(
+            f"{folder}: the index could not be written ({reason}); make room or choose another folder. "
+            "An index that was there is unchanged"
+        ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
