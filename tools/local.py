@@ -3,16 +3,19 @@
 import asyncio
 import functools
 import importlib.util
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from hugginggpt.tools import machine, weights
 from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.pool import Model, Pool
+from hugginggpt.tools.readers import UnreadableError
 from hugginggpt.tools.recipe import Recipe
-from hugginggpt.tools.runtime import Availability, PermanentError, RuntimeSettings
+from hugginggpt.tools.runtime import Availability, PermanentError, RunError, RuntimeSettings
 from hugginggpt.tools.values import Inputs, Outputs
 
 # Every task that models do here: its recipe, as module:attribute. A new task is one row.
@@ -20,18 +23,23 @@ RECIPES: dict[str, str] = {
     "summarization": "hugginggpt.tools.local_text:SUMMARIZATION",
 }
 
+_SHOWN = 0.5  # seconds between two events of a download
 _PACKAGES = {
     "transformers": "transformers",
     "sentence-transformers": "sentence_transformers",
     "diffusers": "diffusers",
 }
+_log = logging.getLogger(__name__)
+_loading = threading.Lock()  # transformers sets torch's default precision while it loads
 
 
 @functools.cache
 def recipe(task: str) -> Recipe | None:
     """The recipe of a task, if it has one. Nothing heavy is imported."""
-    module, _, attribute = RECIPES.get(task, "").partition(":")
-    found: Recipe | None = getattr(import_module(module), attribute) if module else None
+    if task not in RECIPES:
+        return None
+    module, _, attribute = RECIPES[task].partition(":")
+    found: Recipe = getattr(import_module(module), attribute)
     return found
 
 
@@ -46,50 +54,128 @@ class Local:
     name = "local"
 
     def __init__(self, settings: RuntimeSettings) -> None:
-        memory = machine.default_memory() if settings.memory is None else settings.memory
-        self._limits = weights.Limits(settings.max_download, memory)
-        self._loaded: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._settings = settings
+        self.pool = Pool(self._memory)
 
     def available(self) -> Availability:
-        """Whether transformers and torch are installed."""
-        if _installed("transformers") and _installed("torch"):
+        """Whether torch and transformers are installed."""
+        if _installed("torch") and _installed("transformers"):
             return Availability(ok=True)
-        return Availability(
-            ok=False, reason="transformers and torch are not installed; pip install 'hugginggpt[local]'"
-        )
+        return Availability(ok=False, reason="torch is not installed; pip install 'hugginggpt[local]'")
 
     def cards(self, task: str) -> Sequence[ModelCard]:  # noqa: ARG002 - the protocol's
         """None: models are those of the index."""
         return ()
 
     def can_run(self, card: ModelCard) -> bool:
-        """Whether there is a recipe for the model, as far as its card says what it is."""
+        """Whether the model would be loaded here, as far as its card says what it is. It is cheap."""
         found = recipe(card.task)
         if found is None or card.builtin or card.safetensors is False:
             return False
         libraries = {name for name in found.libraries if _installed(_PACKAGES[name])}
-        if card.library not in libraries | {""} or not libraries:
+        if not libraries or card.library not in libraries | {""}:
             return False
-        return not card.architecture or card.architecture in found.architectures()
+        if card.architecture and card.architecture not in found.architectures():
+            return False
+        numbers = card.parameters or 0
+        if numbers * machine.likely_width() > self._memory():
+            return False
+        return self.ready(card) or self._may_download(card, numbers)
 
     def ready(self, card: ModelCard) -> bool:
-        """Whether the model is on this machine, so that it could begin without a download."""
+        """Whether all of the model is on this machine."""
         found = recipe(card.task)
         return found is not None and weights.cached(card, found) is not None
 
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
-        """Run the model once; it is downloaded and loaded where it is not yet."""
+        """Run the model once. It is loaded where it is not, and downloaded, which `download` events tell."""
         found = recipe(task)
         if found is None:
             raise PermanentError("missing", f"no model is run for {task} on this machine")
-        return await asyncio.to_thread(self._run, card, found, inputs)
+        prepare = functools.partial(self._prepared, card, found)
+        model = Model(f"{card.id}@{card.revision} {task}", prepare, _guarded(found.run), found.batch)
+        future = asyncio.wrap_future(self.pool.submit(model, inputs))
+        told = None
+        try:
+            while not (await asyncio.wait({future}, timeout=_SHOWN))[0]:
+                if (state := self.pool.download(model.key)) and state != told:
+                    self._settings.tell("download", model=card.id, bytes=state[0], total=state[1])
+                    told = state
+        finally:
+            future.cancel()  # of no effect where it is done
+        return future.result()
 
-    def _run(self, card: ModelCard, found: Recipe, inputs: Inputs) -> Outputs:
-        with self._lock:
-            if card.id not in self._loaded:
-                here = machine.place()
-                folder: Path = weights.fetch(card, found, here, self._limits, lambda *_: None)
-                weights.check_fits(card, weights.memory(folder, found, here), self._limits)
-                self._loaded[card.id] = found.load(folder, here)
-            return found.run(self._loaded[card.id], [inputs])[0]
+    def _prepared(
+        self, card: ModelCard, found: Recipe, progress: Callable[[int, int], None]
+    ) -> tuple[int, Callable[[], Any]]:
+        """The model's bytes in memory, and what loads it; its files are here then. Blocks."""
+        with _one_line("unreadable"):
+            place = machine.place()
+            limits = weights.Limits(self._settings.max_download, self._memory())
+            folder = weights.fetch(card, found, place, limits, progress)
+
+            def load() -> Any:  # noqa: ANN401, of any library
+                with _loading, _quietly(), _one_line("not-loaded"):
+                    return found.load(folder, place)
+
+            return weights.memory(folder, found, place), load
+
+    def _memory(self) -> int:
+        return machine.default_memory() if self._settings.memory is None else self._settings.memory
+
+    def _may_download(self, card: ModelCard, numbers: int) -> bool:
+        from huggingface_hub import constants
+
+        # Most weights are kept in 16 bits or more.
+        fits = 0 < numbers * 2 <= self._settings.max_download or not numbers
+        allowed = self._settings.max_download > 0 and not constants.HF_HUB_OFFLINE
+        return allowed and fits and not (card.gated and not _has_token())
+
+
+@functools.cache
+def _has_token() -> bool:
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def _guarded(
+    run: Callable[[Any, Sequence[Inputs]], list[Outputs]],
+) -> Callable[[Any, Sequence[Inputs]], list[Outputs]]:
+    def guarded(loaded: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # noqa: ANN401, of any library
+        with _one_line("error"):
+            return run(loaded, inputs)
+
+    return guarded
+
+
+@contextmanager
+def _one_line(kind: str) -> Iterator[None]:
+    """Makes a `PermanentError` of whatever a library raises."""
+    try:
+        yield
+    except RunError:
+        raise
+    except UnreadableError as error:
+        raise PermanentError("unreadable", f"the file {error}") from error
+    except Exception as error:
+        _log.warning("a model failed", exc_info=error)
+        line = " ".join(str(error).split())[:200] or type(error).__name__
+        full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        raise PermanentError("out-of-memory" if full else kind, line) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bars of transformers while a model is loaded; what it logs goes where all logs go."""
+    from transformers.utils import logging as told
+
+    drawn = told.is_progress_bar_enabled()
+    told.disable_progress_bar()  # type: ignore[no-untyped-call]
+    told.disable_default_handler()
+    told.enable_propagation()
+    try:
+        yield
+    finally:
+        if drawn:
+            told.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -2,10 +2,12 @@
 
 import functools
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from hugginggpt.tools.recipe import Place
+from hugginggpt.tools.runtime import PermanentError
 
 _SHARE = 0.6  # of the free memory: the rest is for what models work with, and for other programs
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -22,6 +24,18 @@ def parse_size(text: str) -> int:
     return round(float(match[1]) * _UNITS.get(unit, 1))
 
 
+def size_text(size: int) -> str:
+    """`438 MB`, `1.3 GB`."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.{1 if size < 1e7 else 0}f} MB"
+
+
+def check_fits(size: int, memory: int) -> None:
+    """Raises `PermanentError` where a model of that many bytes is larger than what all models may take."""
+    if size > memory:
+        needs, has = size_text(size), size_text(memory)
+        raise PermanentError("too-large", f"takes {needs} of memory; models may take {has} (--memory)")
+
+
 @functools.cache
 def place() -> Place:
     """The accelerator if there is one, with 16-bit floats; else the CPU. Blocks: torch is imported."""
@@ -34,14 +48,28 @@ def place() -> Place:
     return Place("cpu", "float32")
 
 
-@functools.cache
-def default_memory(device: str = "cpu") -> int:
-    """Bytes that models may take where nobody says: 60 % of what was free when this was first asked."""
-    if device == "cuda":
-        import torch
+def likely_width() -> int:
+    """Bytes of a loaded number, guessed where torch is not loaded yet: an accelerator has 16-bit floats."""
+    if "torch" in sys.modules:
+        return place().width
+    return 2 if Path("/dev/nvidia0").exists() or sys.platform == "darwin" else 4
 
-        return int(torch.cuda.mem_get_info()[0] * _SHARE)
-    return int(free_memory() * _SHARE)
+
+def default_memory() -> int:
+    """Bytes that models may take where nobody says: 60 % of what was free when this was first asked.
+
+    Of the graphics card's memory, once torch is loaded and has found one; of main memory else.
+    """
+    return _default_memory(cuda="torch" in sys.modules and place().device == "cuda")
+
+
+@functools.cache
+def _default_memory(*, cuda: bool) -> int:
+    if not cuda:
+        return int(free_memory() * _SHARE)
+    import torch
+
+    return int(torch.cuda.mem_get_info()[0] * _SHARE)
 
 
 def free_memory() -> int:

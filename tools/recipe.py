@@ -40,6 +40,11 @@ class Place:
     dtype: Literal["float32", "bfloat16", "float16"]
 
     @property
+    def width(self) -> int:
+        """Bytes of a number."""
+        return 4 if self.dtype == "float32" else 2
+
+    @property
     def torch_dtype(self) -> "torch.dtype":
         """The same as torch calls it."""
         import torch
