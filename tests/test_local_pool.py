@@ -53,7 +53,7 @@ def shelf():
 
 
 def text(future):
-    return future.result(10)["text"]
+    return future.result(60)["text"]
 
 
 def test_a_model_is_loaded_once_however_many_ask(shelf):
