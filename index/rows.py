@@ -1,0 +1,196 @@
+"""A row of facts, as the Hub's API, a data set or a file of our own gives them, as a `ModelCard`.
+
+Columns, of which only `id` (or `modelId`) is needed; others than these are passed over:
+
+    id, pipeline_tag, card (README's text), tags, downloads, likes, license, library_name, lastModified, sha,
+    config, safetensors, gguf, gated, inferenceProviderMapping, siblings, cardData
+    or, for a card of our own: id, task, summary and the other fields of `ModelCard`
+
+All is told as the Hub states it; what is guessed is the task of a model that has none (`inferred`).
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from hugginggpt.index import cleaning, front_matter
+from hugginggpt.index.front_matter import Facts, words
+from hugginggpt.index.inference import Evidence, task_of
+from hugginggpt.index.languages import LANGUAGES, language_codes
+from hugginggpt.index.visible import plain
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.tasks import TASKS
+
+Row = Mapping[str, Any]
+
+_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+_QUANTISED = re.compile(
+    r"[-_.](?:i1-)?(?:gguf|gptq|awq|exl[23]|mlx|[48]-?bit|bnb|int[48]|fp8|w4a16|ggml|nf4)\b", re.IGNORECASE
+)
+_TECHNICAL = re.compile(
+    r".*:|.*(?:compatible|deployable)$|(?:pytorch|tf|jax|rust|onnx|safetensors|gguf|coreml|openvino|tensorboard|model-index|"
+    r"generated.from\w+|.*_com?patible|bert|gpt2|unk|multilingual|text2text-generation|conversational|endpoints\w+|merge|text-generation-inference|has_space|transformers|diffusers|peft|custom_code|lora|adapter)$"
+)
+
+
+class RowError(ValueError):
+    """A row is no model; the message says why."""
+
+
+def card_of(row: Row) -> ModelCard | None:
+    """The model of a row; None where it is for no task of ours. Raises `RowError`."""
+    if "task" in row and "pipeline_tag" not in row:
+        return _own(row)
+    id_ = row.get("id") or row.get("modelId")
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+        raise RowError(f"id: {str(id_)[:80]!r} is not the id of a model, like owner/name")
+    try:
+        return _card(id_, row)
+    except ValidationError as error:
+        raise RowError(_first(error)) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RowError(f"{id_}: a column has not the type that it should ({error})") from error
+
+
+def _own(row: Row) -> ModelCard:
+    try:
+        card = ModelCard.model_validate(row)
+    except ValidationError as error:
+        raise RowError(_first(error)) from error
+    if card.task not in TASKS:
+        raise RowError(f"task: {card.task} is not a task; `hugginggpt tasks` lists them")
+    return card
+
+
+def _card(id_: str, row: Row) -> ModelCard | None:
+    stated, text = front_matter.split(_text(row.get("card")))
+    stated = {**stated, **(row.get("cardData") or {})}
+    tags = list(dict.fromkeys([*map(str, _list(row.get("tags"))), *words(stated, "tags")]))
+    config = row.get("config") or {}
+    architecture = _architecture(config)
+    library = (_text(row.get("library_name")) or _text(stated.get("library_name"))).lower()
+    summary = cleaning.summarize(text, id_)
+    own = {library, _text(config.get("model_type")), _text(row.get("pipeline_tag"))}
+    found = task_of(
+        Evidence(
+            _text(row.get("pipeline_tag")) or _text(stated.get("pipeline_tag")),
+            tags,
+            architecture,
+            library,
+            f"{id_} {summary}",
+        )
+    )
+    if found is None:
+        return None
+    languages = language_codes(words(stated, "language") or tags)
+    return ModelCard(
+        id=id_,
+        task=found[0],
+        inferred=found[1],
+        summary=_with_facts(summary, languages, [tag for tag in tags if tag not in own], stated)
+        or f"{architecture or library or found[0]} model.",
+        library=library,
+        license=_license(row, tags, stated),
+        languages=languages,
+        parameters=_parameters(row),
+        downloads=row.get("downloads"),
+        likes=row.get("likes"),
+        revision=row.get("sha"),
+        gated=bool(row.get("gated")),
+        updated=_day(row.get("lastModified") or row.get("last_modified")),
+        architecture=architecture,
+        base_model=_copied(id_, tags, stated),
+        safetensors=_safetensors(row, tags),
+        providers=_providers(row.get("inferenceProviderMapping")),
+    )
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in words."""
+    wrong = error.errors()[0]
+    field = ".".join(map(str, wrong["loc"]))
+    return f"{field + ': ' if field else ''}{wrong['msg']}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    architectures = config.get("architectures") or [(config.get("diffusers") or {}).get("_class_name")]
+    return _text(architectures[0]) if isinstance(architectures, list) else ""
+
+
+def _license(row: Row, tags: list[str], stated: Facts) -> str:
+    """As the Hub writes it: the column, else the card's, else the tag."""
+    tagged = next((tag[len("license:") :] for tag in tags if tag.startswith("license:")), "")
+    written = _text(row.get("license")) or next(iter(words(stated, "license")), "") or tagged
+    return re.sub(r"[^a-z0-9.+-]+", "-", written.strip().lower()).strip("-")
+
+
+def _parameters(row: Row) -> int | None:
+    """Counted in the files by the Hub; a name like `7B` is no count."""
+    for column in ("safetensors", "gguf"):
+        total = (row.get(column) or {}).get("total")
+        if isinstance(total, int) and total > 0:
+            return total
+    return None
+
+
+def _day(written: object) -> date | None:
+    if isinstance(written, datetime):
+        return written.date()
+    return date.fromisoformat(written[:10]) if isinstance(written, str) and written else None
+
+
+def _copied(id_: str, tags: list[str], stated: Facts) -> str:
+    """The model that this one is a quantised form of, by its tag, or by its name and what its card states."""
+    for tag in tags:
+        if tag.startswith("base_model:quantized:"):
+            return tag.removeprefix("base_model:quantized:")
+    bases = words(stated, "base_model")
+    return bases[0] if len(bases) == 1 and _QUANTISED.search(id_) else ""
+
+
+def _safetensors(row: Row, tags: list[str]) -> bool | None:
+    if row.get("safetensors") or "safetensors" in tags:
+        return True
+    files = [_text(file.get("rfilename")) for file in _list(row.get("siblings"))]
+    return any(name.endswith(".safetensors") for name in files) if files else None
+
+
+def _providers(mapping: object) -> tuple[str, ...] | None:
+    """Those that serve it now; the Hub gives an object by provider, or a list."""
+    if isinstance(mapping, Mapping):
+        mapping = [{"provider": name, **entry} for name, entry in mapping.items()]
+    if not isinstance(mapping, list):
+        return None
+    return tuple(sorted({_text(entry["provider"]) for entry in mapping if entry.get("status") == "live"}))
+
+
+def _with_facts(summary: str, card_languages: tuple[str, ...], tags: list[str], stated: Facts) -> str:
+    """The summary and, where there is room, what the tags say and it does not."""
+    data = words(stated, "datasets") or [tag[len("dataset:") :] for tag in tags if tag.startswith("dataset:")]
+    facts = {
+        "Languages": [LANGUAGES[code] for code in card_languages],
+        "About": [tag for tag in tags if len(tag) > 3 and tag not in TASKS and not _TECHNICAL.match(tag)],
+        "Data": data,
+        "Based on": words(stated, "base_model"),
+    }
+    for label, values in facts.items():
+        known = _spoken(summary)
+        unsaid = ", ".join([value for value in values if _spoken(value) not in known][:8])
+        if unsaid and len(said := f"{summary} {label}: {unsaid}.".strip()) <= cleaning.LONGEST:
+            summary = said
+    return plain(summary)
+
+
+def _spoken(words: str) -> str:
+    return words.lower().replace("-", " ").replace("_", " ")
