@@ -33,7 +33,8 @@ train|hyper.?param|proced|preprocess|data|quanti[sz]|hardware|comput|technical|f
 evaluat|results?\b|benchmark|metric|perform|scores?\b|limitation|bias|risk|recommend|environment|carbon|ethic
 cit(?:e|ing|ation)|bibtex|reference|papers?\b|related|licen[cs]|acknowledg|thank|contact|author|team\b|contribut
 content|require|downloads?\b|changelog|news|updates?\b|files?\b|provided|compatib|prompt|template|widget
-discord|patreon|support|faq|disclaimer|terms|more information|glossary|explore|links|resources|special|note\b|inference
+discord|patreon|support|faq|disclaimer|terms|more information|glossary|explore|links|resources|special|note\b
+inference|speed\b
 """)
 """Headings of what is left out."""
 

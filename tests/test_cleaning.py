@@ -44,8 +44,10 @@ def test_data_that_the_trainer_does_not_know_are_no_fact():
 
 def test_the_introduction_comes_first_then_the_description_then_uses():
     card = (
-        "# Lex\n\nLex finds clauses in contracts.\n\n## Intended uses\n\nFor lawyers who read many contracts.\n\n"
-        "## Training\n\nIt was trained on eight cards for a week.\n\n## Model description\n\nA small English encoder."
+        "# Lex\n\nLex finds clauses in contracts.\n\n"
+        "## Intended uses\n\nFor lawyers who read many contracts.\n\n"
+        "## Training\n\nIt was trained on eight cards for a week.\n\n"
+        "## Model description\n\nA small English encoder."
     )
     assert summarize(card, "a/lex") == (
         "Lex finds clauses in contracts. A small English encoder. For lawyers who read many contracts."
