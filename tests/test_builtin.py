@@ -172,6 +172,38 @@ async def test_another_control_map_than_canny_is_refused(run):
         await run("opencv-canny", image=invoice(), control="openpose")
 
 
+async def test_straight_lines_are_drawn_and_small_things_left_out(run):
+    from PIL import Image
+
+    picture = Image.new("RGB", (200, 150), "white")
+    picture.paste("black", (50, 40, 150, 110))
+    picture.paste("black", (10, 10, 13, 13))
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    output = await run("opencv-lines", image=Media(data.getvalue(), "image/png"), control="lines")
+    drawn = np.asarray(Image.open(io.BytesIO(output["image"].data)))
+    assert drawn.shape == (150, 200)
+    assert drawn[38:42, 60:140].any(axis=0).all()  # the upper side, unbroken
+    assert not drawn[:30, :30].any()
+    assert not drawn[60:90, 70:130].any()
+
+
+async def test_a_control_that_only_exists_as_a_pickle_is_refused_with_the_reason(run):
+    with pytest.raises(PermanentError, match=r"'hed': .* only published as pickles.*; take canny"):
+        await run("opencv-lines", image=invoice(), control="hed")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2)])
+@pytest.mark.parametrize(("model", "control"), [("opencv-canny", "canny"), ("opencv-lines", "mlsd")])
+async def test_control_maps_of_tiny_pictures_keep_their_size(run, model, control, size):
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.new("RGB", size, "red").save(data, "PNG")
+    output = await run(model, image=Media(data.getvalue(), "image/png"), control=control)
+    assert Image.open(io.BytesIO(output["image"].data)).size == size
+
+
 async def test_scores_come_in_the_order_of_the_input(run):
     documents = ["Bake the bread for an hour.", "The striker scored a goal.", "Knead the dough."]
     ranked = (await run("minilm-ranking", query="Who won the football match?", documents=documents))["scores"]

@@ -104,20 +104,6 @@ def test_a_sound_is_measured_in_seconds(name, media_type):
 
 
 @pytest.mark.parametrize(
-    ("data", "media_type"),
-    [
-        (b"\0\0\0\x18ftypisom" + b"\0" * 40, "video/mp4"),
-        (b"\0\0\0\x14ftypqt  " + b"\0" * 40, "video/quicktime"),
-        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x84webm" + b"\0" * 40, "video/webm"),
-        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x88matroska" + b"\0" * 40, "video/x-matroska"),
-        (b"RIFF\x40\0\0\0AVI LIST" + b"\0" * 40, "video/x-msvideo"),
-    ],
-)
-def test_a_video_is_known_by_its_first_bytes(data, media_type):
-    assert inspect(data, "clip", LIMITS) == (media_type, {})
-
-
-@pytest.mark.parametrize(
     ("name", "data"),
     [
         ("t.csv", b"a,b\n1,x\n2,y\n"),

@@ -88,12 +88,21 @@ def _find_speech(inputs: Inputs, _: LoadEncoder) -> Outputs:
 
 
 def _trace_edges(inputs: Inputs, _: LoadEncoder) -> Outputs:
-    from PIL import Image
+    return _control_map(inputs, "canny")
 
-    from hugginggpt.tools import edges
 
-    found = edges.canny(readers.decode_image(inputs["image"].data), inputs["control"])
-    return {"image": Media(readers.encode_png(Image.fromarray(found)), "image/png", "canny.png")}
+def _trace_lines(inputs: Inputs, _: LoadEncoder) -> Outputs:
+    return _control_map(inputs, "mlsd")
+
+
+def _control_map(inputs: Inputs, made: str) -> Outputs:
+    from hugginggpt.tools import controls
+    from hugginggpt.tools.drawing import png
+
+    if controls.name_of(inputs["control"]) != made:
+        raise controls.refusal(inputs["control"], [made])
+    trace = {"canny": controls.canny, "mlsd": controls.lines}[made]
+    return {"image": png(trace(readers.decode_image(inputs["image"].data)), made)}
 
 
 def _compare(inputs: Inputs, encoder: LoadEncoder) -> Outputs:
@@ -130,6 +139,7 @@ _MODELS: dict[str, _Model] = {
     "builtin/pocketsphinx-en-us": _Model(_transcribe, ("pocketsphinx",)),
     "builtin/pocketsphinx-vad": _Model(_find_speech, ("pocketsphinx",)),
     "builtin/opencv-canny": _Model(_trace_edges, ("cv2",)),
+    "builtin/opencv-lines": _Model(_trace_lines, ("cv2",)),
     "builtin/minilm-similarity": _Model(_compare, _MINILM),
     "builtin/minilm-embedding": _Model(_embed, _MINILM),
     "builtin/minilm-ranking": _Model(_rank, _MINILM),

@@ -1,10 +1,12 @@
 """What a file is, how large it may be, and guarded fetching of URLs."""
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from hugginggpt.tools import video
 from hugginggpt.tools.readers import (
     TABLES,
     UnreadableError,
@@ -102,6 +104,8 @@ class Limits:
     max_pixels: int = 50_000_000
     max_samples: int = 700_000_000
     """Samples of a recording, all channels together: about two hours of 48 kHz stereo."""
+    max_frames: int = video.MAX_FRAMES
+    """Frames of a video; its pixels are those of one frame."""
 
 
 def type_of_name(name: str) -> str:
@@ -130,7 +134,7 @@ def modality_of(artifact: Artifact) -> Kind:
 def inspect(data: bytes, name: str, limits: Limits) -> tuple[str, dict[str, Any]]:
     """What a file is, by its content, and its measures. Blocks: pictures and sounds are decoded to the end.
 
-    The measures are width and height in pixels; seconds, sample_rate in Hz and channels; rows and
+    The measures are width and height in pixels; seconds, sample_rate in Hz and channels; frames; rows and
     columns; characters, and pages of a PDF. Raises `BadFileError` on a file that is empty, too large,
     broken, not supported, or of another modality than its name says.
     """
@@ -195,14 +199,14 @@ def _measure(data: bytes, media_type: str, kind: Kind, limits: Limits) -> dict[s
             return _measure_image(data, media_type, limits)
         case "audio":
             return _measure_audio(data, media_type, limits)
+        case "video" if importlib.util.find_spec("av"):  # else it is taken as it is
+            return video.measure(data, media_type, limits.max_pixels, limits.max_frames)
         case "table":
             return _measure_table(data, media_type, limits)
         case "text" if media_type == "application/pdf":
             pages = pdf_pages(data)
             return {"characters": sum(map(len, pages)), "pages": len(pages)}
-        case "text":
-            return {"characters": len(decode_text(data))}
-    return {}
+    return {"characters": len(decode_text(data))} if kind == "text" else {}
 
 
 def _measure_image(data: bytes, media_type: str, limits: Limits) -> dict[str, Any]:
