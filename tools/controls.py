@@ -189,4 +189,4 @@ def _hue(number: int) -> tuple[int, int, int]:
     import colorsys
 
     red, green, blue = colorsys.hsv_to_rgb(number / 18, 1, 1)
-    return int(red * 255), int(green * 255), int(blue * 255)
+    return round(red * 255), round(green * 255), round(blue * 255)
