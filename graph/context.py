@@ -80,6 +80,9 @@ class Context:
     )
     max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
     task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
+    task_deadline: Annotated[
+        float, Field(gt=0, description="Seconds all attempts at a task may take together.")
+    ] = 600.0
     max_attempts: Annotated[
         int, Field(ge=1, le=10, description="Tries of one model on transient faults.")
     ] = 3
@@ -170,6 +173,11 @@ class Home:
     def threads(self) -> Path:
         """SQLite file of the command line's threads."""
         return self.folder / "threads.sqlite"
+
+    @property
+    def seen(self) -> Path:
+        """SQLite file of what was seen of models: how often they worked, and in how many seconds."""
+        return self.folder / "seen.sqlite"
 
     @property
     def encoder_cache(self) -> Path:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar, cast
 
 from langgraph.func import task as langgraph_task
@@ -20,9 +20,11 @@ from hugginggpt.graph.events import tell
 from hugginggpt.graph.plan import Plan, Task, order
 from hugginggpt.tools.artifacts import ArtifactError
 from hugginggpt.tools.attempts import Call, Limits, Run, run_shortlist
+from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.media import BadFileError
 from hugginggpt.tools.readers import UnreadableError
 from hugginggpt.tools.runtime import Candidate, Runtime
+from hugginggpt.tools.seen import Seen
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Attempt, Error, Inputs, Outputs, Result
 from hugginggpt.tools.views import artifacts_in, store_outputs
@@ -56,6 +58,8 @@ class Job:
     limits: Limits
     places: asyncio.Semaphore
     max_items: int
+    circuits: Circuits = field(default_factory=Circuits)
+    seen: Seen = field(default_factory=Seen)
 
 
 async def run_plan(plan: Plan, job: Job) -> list[Result]:
@@ -123,7 +127,7 @@ async def _run_model(task: Task, stem: str, inputs: Inputs, job: Job) -> Run:
         _tell("attempt", task, **attempt)
 
     async with job.places:
-        call = Call(task.task, inputs, job.runtimes, job.limits, accept, report)
+        call = Call(task.task, inputs, job.runtimes, job.limits, accept, report, job.circuits, job.seen)
         run = await run_shortlist(job.choices[task.id], call)
     for artifact in artifacts_in(run.outputs):
         _tell("artifact", task, artifact=artifact)

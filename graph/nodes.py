@@ -178,12 +178,16 @@ async def execute(state: State, runtime: Runtime[Context]) -> Update:
             choices=state["choices"],
             reasons={t.id: why_none(t, resources.index(home), runtimes, before.get(t.id)) for t in without},
             runtimes=runtimes,
-            limits=Limits(context.task_timeout, context.max_attempts),
+            limits=Limits(context.task_timeout, context.max_attempts, context.task_deadline),
             places=asyncio.Semaphore(models_at_once(get_config(), context.max_parallel)),
             max_items=context.max_items,
+            circuits=resources.circuits(home),
+            seen=resources.seen(home),
         )
 
-    results = await run_plan(Plan(tasks=todo), await asyncio.to_thread(open_))
+    job = await asyncio.to_thread(open_)
+    results = await run_plan(Plan(tasks=todo), job)
+    await asyncio.to_thread(job.seen.save)
     return {"results": [_continued(before.get(result["id"]), result) for result in results]}
 
 

@@ -1,4 +1,5 @@
-"""What the nodes work with, opened once per process: the encoder, the index, the store, the runtimes.
+"""What the nodes work with, opened once per process: the encoder, the index, the store, the runtimes,
+what was seen of models.
 
 All of these block when they are opened; nodes open them in a thread.
 """
@@ -10,9 +11,11 @@ from hugginggpt.graph.context import Accounts, Context, Home
 from hugginggpt.graph.events import tell
 from hugginggpt.index.search import Index, ensure_index
 from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
+from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.chat import Chat
 from hugginggpt.tools.encoder import Encoder, load_encoder
 from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
+from hugginggpt.tools.seen import Seen
 
 
 def encoder(home: Home) -> Encoder:
@@ -46,6 +49,18 @@ def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
         return loaded
     model = choice(context.llm, Accounts.from_environment()).model
     return {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
+
+
+@cache
+def circuits(home: Home) -> Circuits:  # noqa: ARG001, what is known of models is known per home
+    """Which models are left alone for a while in this process."""
+    return Circuits()
+
+
+@cache
+def seen(home: Home) -> Seen:
+    """What was seen of models so far."""
+    return Seen(home.seen)
 
 
 @cache
