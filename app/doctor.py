@@ -56,6 +56,7 @@ def _findings(home: "Home") -> Iterator[Finding]:
     yield _encoder(home)
     yield _index(home)
     yield from _runtimes(home)
+    yield from _seen(home)
     yield _controller(home)
 
 
@@ -120,6 +121,15 @@ def _runtimes(home: "Home") -> Iterator[Finding]:
     for runtime in runtimes.values():
         state = runtime.available()
         yield Finding("runtime", f"{runtime.name}: {'available' if state else 'not available'}", state.reason)
+
+
+def _seen(home: "Home") -> Iterator[Finding]:
+    """Models that fail here more often than not; the last few of them."""
+    from hugginggpt.graph import resources
+
+    for sight in resources.seen(home).failing()[:5]:
+        advice = f"fails of late: {sight.error}" if sight.seconds else f"has only failed here: {sight.error}"
+        yield Finding("model", f"{sight.model} on {sight.runtime}", advice)
 
 
 def _controller(home: "Home") -> Finding:

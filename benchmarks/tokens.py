@@ -28,6 +28,7 @@ from hugginggpt.graph.shortlist import shortlist
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.media import type_of_name
 from hugginggpt.tools.runtime import Availability
+from hugginggpt.tools.seen import Seen
 from hugginggpt.tools.values import Artifact, Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +85,10 @@ async def run(row: dict[str, Any], server: Any, home: Home) -> dict[str, int]:  
     plan, _ = await draft(controller, Asked(request, files), context)
     if plan != Plan.model_validate(row["plan"]):
         raise ValueError(f"{row['id']}: the plan was not read as it was written")
-    find = partial(shortlist, index=resources.index(home), runtimes={"any": Anything()}, top_k=context.top_k)
+    seen, index = Seen(), resources.index(home)
+    for card in (card for task in plan.tasks for card in index.cards(task.task)):
+        seen.note(card.id, "any", 2.3, None)  # which is said of each model
+    find = partial(shortlist, index=index, runtimes={"any": Anything()}, top_k=context.top_k, seen=seen)
     lists = {task.id: find(task, request, tried=None) for task in plan.tasks}
     if plan.tasks:
         await controller.choose(request, plan, lists)

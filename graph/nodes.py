@@ -146,8 +146,9 @@ async def select(state: State, runtime: Runtime[Context]) -> Update:
     request = request_message(state).text
 
     def look_up() -> dict[int, list[Candidate]]:
-        index, runtimes = resources.index(home), resources.runtimes(home, context)
-        return {t.id: shortlist(t, request, index, runtimes, context.top_k, tried.get(t.id)) for t in todo}
+        index, seen = resources.index(home), resources.seen(home)
+        runtimes, k = resources.runtimes(home, context), context.top_k
+        return {t.id: shortlist(t, request, index, runtimes, k, tried.get(t.id), seen) for t in todo}
 
     lists = await asyncio.to_thread(look_up)
     open_ = {id_: candidates for id_, candidates in lists.items() if candidates}

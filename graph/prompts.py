@@ -232,8 +232,9 @@ def _facts(candidate: Candidate) -> str:
         card.license or "licence unknown",
         f"{_short(card.downloads)} downloads" if card.downloads is not None else "",
         f"{_short(card.parameters)} parameters" if card.parameters is not None else "",
-        f"on {candidate.runtime}",
-        clip(" ".join(card.summary.split()), 100),
+        f"on {candidate.runtime}{'' if candidate.ready else ' after a download'}",
+        f"{_seconds(candidate.seconds)} s seen" if candidate.seconds is not None else "",
+        _line(card.summary, 90),
     ]
     return " | ".join(fact for fact in facts if fact)
 
@@ -243,6 +244,15 @@ def _short(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return str(number)
+
+
+def _line(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
 def answering(

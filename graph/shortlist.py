@@ -6,21 +6,30 @@ from hugginggpt.graph.plan import Task
 from hugginggpt.index.search import Index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.runtime import Candidate, Runtime
+from hugginggpt.tools.seen import Seen
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Result
 
 _OWN = 1.1
 """Score of a runtime's own models, such as the language model. All of the index comes after: its scores end
 at 1.05. Somebody has set up the language model for this, and it writes better than small models."""
+_MERIT = 0.05
+"""What a model's merit weighs, as much as its popularity; see `Seen.merit`."""
 
 
 def shortlist(
-    task: Task, request: str, index: Index, runtimes: Mapping[str, Runtime], top_k: int, tried: Result | None
+    task: Task,
+    request: str,
+    index: Index,
+    runtimes: Mapping[str, Runtime],
+    top_k: int,
+    tried: Result | None,
+    seen: Seen,
 ) -> list[Candidate]:
     """The best candidates for a task that some available runtime can run, without what was tried. Blocks.
 
     Those that can begin now come before those that have to be downloaded, so that nobody waits for a
-    download where a model is there; then by score, and of one model by the order of the runtimes.
+    download where a model is there; then by score and merit, and of one model by the order of the runtimes.
     """
     usable = [runtime for runtime in runtimes.values() if runtime.available()]
     used = {(attempt["model"], attempt["runtime"]) for attempt in tried["attempts"]} if tried else set()
@@ -34,14 +43,17 @@ def shortlist(
 
     def found(accepts: Callable[[ModelCard], bool]) -> list[Candidate]:
         hits = index.search(query(task, request), task=task.task, k=top_k, accepts=accepts)
-        return [candidate for hit in hits for candidate in on(hit.card, hit.score)]
+        return [found for hit in hits for found in on(hit.card, hit.score + _MERIT * seen.merit(hit.card.id))]
 
     own = [candidate for r in usable for card in r.cards(task.task) for candidate in on(card, _OWN)]
     candidates = [*own, *found(lambda card: bool(on(card, 0)))]
     if not all(candidate.ready for candidate in candidates):  # some that are ready may score less than those
         candidates += found(lambda card: any(candidate.ready for candidate in on(card, 0)))
     ranked = sorted(candidates, key=lambda candidate: (not candidate.ready, -candidate.score))
-    return list({(candidate.card.id, candidate.runtime): candidate for candidate in ranked}.values())[:top_k]
+    first = list({(found.card.id, found.runtime): found for found in ranked}.values())[:top_k]
+    return [
+        found.model_copy(update={"seconds": seen.seconds(found.card.id, found.runtime)}) for found in first
+    ]
 
 
 def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: Result | None) -> str:

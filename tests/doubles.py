@@ -17,7 +17,8 @@ def card(name, task="text-generation"):
 
 
 class Bench:
-    """`bench/echo` gives its text back, `bench/broken` never works, `bench/flaky` works the third time.
+    """`bench/echo` gives its text back, `bench/broken` never works, `bench/flaky` works the third time,
+    `bench/down` is never reached, `bench/far…` has to be downloaded first.
 
     A text may begin with `@0.2 `, the seconds that the model takes. Where the environment names a
     BENCH_LOG, a line is written for every start and end of a model; the text of BENCH_KILL ends the
@@ -63,6 +64,8 @@ class Bench:
     def outputs(self, model, text):
         if model.startswith("broken"):
             raise PermanentError("gone", "this model is gone")
+        if model.startswith("down"):
+            raise TransientError("connection", "nobody listens", retry_after=0)
         if model == "crash":
             raise ZeroDivisionError("a model's own fault")
         if model == "wrong":

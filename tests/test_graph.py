@@ -15,6 +15,8 @@ from hugginggpt.graph.app import builder, graph
 from hugginggpt.graph.context import Context
 from hugginggpt.graph.state import shortfalls
 from hugginggpt.tools.artifacts import ArtifactError
+from hugginggpt.tools.breaker import FAULTS
+from hugginggpt.tools.seen import Seen
 
 pytestmark = pytest.mark.usefixtures("bench")
 
@@ -91,6 +93,37 @@ async def test_a_model_that_fails_is_replaced_by_the_next_on_its_shortlist(scrip
     assert fallback["model"] == "bench/echo"
     assert used[-1] == "bench/echo"
     assert fallback["outputs"]["text"] == "<a>"
+
+
+async def test_a_model_that_is_down_is_passed_over_by_later_tasks_and_the_result_says_so(
+    script, models, bench
+):
+    models("down", "echo")
+    script(
+        [{**generate(n, "down"), "after": list(range(n))} for n in range(3)],
+    )
+    results = (await ask("down", top_k=2))["results"]
+    assert [model for model, _ in bench().calls].count("bench/down") == FAULTS + 1, "the second task tries on"
+    assert statuses({"results": results}) == {0: "done", 1: "done", 2: "done"}
+    assert results[2]["attempts"][0]["error"].startswith("passed over for another")
+
+
+async def test_what_was_seen_of_models_is_kept_for_the_next_process(script, models, home):
+    models("broken-twin", "twin")
+    script([generate(0, "twin")])
+    result = (await ask("broken twin", top_k=2))["results"][0]
+    assert [attempt["model"] for attempt in result["attempts"]] == ["bench/broken-twin", "bench/twin"]
+    seen = Seen(home / "seen.sqlite")
+    assert seen.merit("bench/broken-twin") < 0 < seen.merit("bench/twin")
+    assert seen.seconds("bench/twin", "bench") is not None
+
+
+async def test_a_task_has_a_deadline(script, models):
+    models("echo", "echo-too", "echo-three")
+    script([generate(0, "@5 slow")])
+    result = (await ask(task_timeout=0.2, task_deadline=0.3, max_retries=0, max_replans=0))["results"][0]
+    assert result["error"]["kind"] == "deadline"
+    assert len(result["attempts"]) == 2
 
 
 async def test_a_model_that_takes_too_long_is_given_up(script, models):

@@ -7,8 +7,10 @@ from hugginggpt.graph import prompts, resources
 from hugginggpt.graph.context import Home
 from hugginggpt.graph.few_shot import EXAMPLES, alike
 from hugginggpt.graph.plan import Known, Plan, problems
+from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import EncoderError
 from hugginggpt.tools.media import modality, type_of_name
+from hugginggpt.tools.runtime import Candidate
 from hugginggpt.tools.tasks import TASKS
 
 
@@ -117,3 +119,18 @@ def test_clipped_text_is_no_longer_than_asked(size):
 def test_an_answer_is_asked_for_within_bounds_however_much_there_is():
     messages = prompts.answering("go", [result(n, "word " * 10_000) for n in range(20)])
     assert sum(len(message.text) for message in messages) < prompts.ANSWER + 20 * 120 + 1000
+
+
+@pytest.mark.parametrize(
+    ("seen", "fact"),
+    [
+        ({"seconds": 2.345}, " | on local | 2.3 s seen | "),
+        ({"seconds": 31.7}, " | on local | 32 s seen | "),
+        ({}, " | on local | x"),
+        ({"ready": False}, " | on local after a download | x"),
+    ],
+)
+def test_the_facts_of_a_model_say_how_long_it_took_and_whether_it_has_to_be_downloaded(seen, fact):
+    card = ModelCard(id="a/b", task="text-generation", summary="x")
+    [_, said] = prompts.choosing("go", Plan(), {0: [Candidate(card=card, runtime="local", **seen)]})
+    assert fact in said.text

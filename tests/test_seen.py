@@ -1,5 +1,6 @@
 """What was seen of models: kept across processes, and turned into merit and seconds."""
 
+import json
 import math
 import multiprocessing
 import sqlite3
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hugginggpt.app.cli import main
 from hugginggpt.tools.runtime import PermanentError, TransientError
 from hugginggpt.tools.seen import NOT_THE_MODELS, Seen
 
@@ -183,3 +185,15 @@ def test_a_file_that_another_process_holds_is_left_for_the_next_time(tmp_path, m
     assert math.isclose(seen.seconds("m", "r"), 2)
     seen.save()
     assert Seen(path).seconds("m", "r") == pytest.approx(2)
+
+
+def test_the_doctor_names_models_that_fail_and_why(home, capsys):
+    seen = Seen(home / "seen.sqlite")
+    calls(seen, "a/good", 2.0)
+    calls(seen, "a/bad", None, None)
+    seen.save()
+    assert main(["doctor", "--json"]) == 0
+    found = [line for line in json.loads(capsys.readouterr().out) if line["about"] == "model"]
+    assert found == [
+        {"about": "model", "found": "a/bad on r", "advice": "has only failed here: nobody listens"}
+    ]

@@ -7,19 +7,20 @@ from hugginggpt.graph import resources
 from hugginggpt.graph.context import Home
 from hugginggpt.graph.plan import Task
 from hugginggpt.graph.shortlist import shortlist
+from hugginggpt.tools.runtime import PermanentError
+from hugginggpt.tools.seen import Seen
 
 
 @pytest.fixture
 def candidates(bench, models):
     """The candidates of a text-generation task among the models of these names."""
 
-    def of(*names, top_k=5, **runtimes):
+    def of(*names, top_k=5, seen=None):
         models(*names)
         home = Home.from_environment()
+        index, runtimes = resources.index(home), resources.runtimes(home)
         task = Task.model_validate(doubles.generate(0, "x"))
-        return shortlist(
-            task, "far", resources.index(home), runtimes or resources.runtimes(home), top_k, None
-        )
+        return shortlist(task, "far", index, runtimes, top_k, None, seen or Seen())
 
     return of
 
@@ -43,3 +44,23 @@ def test_what_can_begin_now_is_found_behind_a_shortlist_of_better_scores(candida
 def test_a_candidate_stands_there_once(candidates):
     found = ids(candidates("far", "echo", "flaky"))
     assert sorted(found) == ["bench/echo", "bench/far", "bench/flaky"]
+
+
+def test_what_worked_comes_before_what_failed(candidates):
+    def saw(works, fails):
+        seen = Seen()
+        for _ in range(10):
+            seen.note(works, "bench", 1.0, None)
+            seen.note(fails, "bench", 1.0, PermanentError("error", "no"))
+        return ids(candidates("twin-a", "twin-b", seen=seen))
+
+    assert saw("bench/twin-a", "bench/twin-b") == ["bench/twin-a", "bench/twin-b"]
+    assert saw("bench/twin-b", "bench/twin-a") == ["bench/twin-b", "bench/twin-a"]
+
+
+def test_a_candidate_carries_the_seconds_that_were_seen(candidates):
+    seen = Seen()
+    seen.note("bench/echo", "bench", 2.0, None)
+    seen.note("bench/flaky", "other", 2.0, None)
+    seconds = {found.card.id: found.seconds for found in candidates("echo", "flaky", seen=seen)}
+    assert seconds == {"bench/echo": pytest.approx(2.0), "bench/flaky": None}

@@ -86,6 +86,8 @@ class Candidate(BaseModel):
     score: float = 0.0
     ready: bool = True
     """Whether it can begin without downloading anything first; see `Runtime.ready`."""
+    seconds: float | None = None
+    """How long a call took so far, where one was seen that worked; see `Seen.seconds`."""
 
 
 class RunError(Exception):
