@@ -236,7 +236,7 @@ def _facts(candidate: Candidate) -> str:
         f"{_seconds(candidate.seconds)} s seen" if candidate.seconds is not None else "",
         _line(card.summary, 90),
     ]
-    return " | ".join(fact for fact in facts if fact)
+    return "; ".join(fact for fact in facts if fact)
 
 
 def _short(number: int) -> str:

@@ -124,10 +124,10 @@ def test_an_answer_is_asked_for_within_bounds_however_much_there_is():
 @pytest.mark.parametrize(
     ("seen", "fact"),
     [
-        ({"seconds": 2.345}, " | on local | 2.3 s seen | "),
-        ({"seconds": 31.7}, " | on local | 32 s seen | "),
-        ({}, " | on local | x"),
-        ({"ready": False}, " | on local after a download | x"),
+        ({"seconds": 2.345}, "; on local; 2.3 s seen; x"),
+        ({"seconds": 31.7}, "; on local; 32 s seen; x"),
+        ({}, "; on local; x"),
+        ({"ready": False}, "; on local after a download; x"),
     ],
 )
 def test_the_facts_of_a_model_say_how_long_it_took_and_whether_it_has_to_be_downloaded(seen, fact):
