@@ -118,8 +118,8 @@ async def test_models_are_chosen_in_one_call_for_all_tasks(llm, models):
     [request] = llm.asked("choose")
     choices = told(events, "choice")
     assert [choice["model"] for choice in choices] == [choices[0]["shortlist"][0], choices[1]["shortlist"][0]]
-    assert prompt(request).index(f"3. {choices[0]['model']} ") < prompt(request).index(
-        f"2. {choices[1]['model']} ", prompt(request).index("Task 1")
+    assert prompt(request).index(f"3. {choices[0]['model']};") < prompt(request).index(
+        f"2. {choices[1]['model']};", prompt(request).index("Task 1")
     )
 
 
