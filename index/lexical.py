@@ -1,22 +1,23 @@
 """The words of a segment's cards, in a tantivy index: BM25 within a task, or over all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hugginggpt.index.passing import Passing
 from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
 
 if TYPE_CHECKING:
     from tantivy import Query, Schema, TextAnalyzer
 
-_HEAP = 128 << 20
-_MOST_WORDS = 32
-"""Words of a query that are looked for; the rest is cut off."""
+_HEAP = 256 << 20
+_MOST_WORDS = 10
+"""Words of a query that are looked for: the rarest."""
 
 
 def text_of(card: ModelCard) -> str:
@@ -60,43 +61,66 @@ class Lexical:
         """Raises `ValueError` when it is not such a folder."""
         import tantivy
 
-        self._index = tantivy.Index.open(str(folder))
-        self._searcher = self._index.searcher()
+        self._searcher = tantivy.Index.open(str(folder)).searcher()
+        self.cards = self._searcher.num_docs
+
+    def count(self, word: str) -> int:
+        """How many cards say it."""
+        return self._searcher.doc_freq("words", word)
 
     def best(
-        self, words: Sequence[str], k: int, task: str | None, passing: NDArray[np.bool_] | None
+        self, words: Mapping[str, float], k: int, task: str | None, passing: Passing | None
     ) -> tuple[Rows, Scores]:
-        """The rows with the highest BM25 score for `words`, of those that pass, best first: at most `k`."""
+        """The rows with the highest BM25 score for `words`, of those that pass, best first: at most `k`.
+
+        `words` have their weights (idf). What does not pass is taken out of the ranking, which is made
+        longer until there are `k` that do, or it ends.
+        """
         query = self._query(words, task)
         looked_at = k
         while True:
             hits: list[tuple[Any, Any]] = self._searcher.search(query, limit=looked_at, count=False).hits
-            scores = np.array([score for score, _ in hits], np.float32)
             found = self._searcher.fast_field_values("row", [address for _, address in hits])
             rows = np.array(found, np.int64)
-            if passing is not None and len(rows):
-                kept = passing[rows]
+            scores = np.array([score for score, _ in hits], np.float32)
+            if passing is not None:
+                kept = passing.has(rows)
                 rows, scores = rows[kept], scores[kept]
             if len(rows) >= k or len(hits) < looked_at:
                 return rows[:k], scores[:k]
             looked_at *= 8
 
-    def _query(self, words: Sequence[str], task: str | None) -> "Query":
+    def _query(self, words: Mapping[str, float], task: str | None) -> "Query":
         from tantivy import Occur, Query
 
-        schema = _schema()
-        union = Query.boolean_query(
-            [(Occur.Should, Query.term_query(schema, "words", word, "freq")) for word in words]
-        )
+        terms = {word: Query.term_query(_schema(), "words", word, "freq") for word in words}
+        weighed = [
+            (Occur.Should, Query.boost_query(terms[word], weight / idf(self.count(word), self.cards)))
+            for word, weight in words.items()
+        ]
+        union = Query.boolean_query(weighed)
         if task is None:
             return union
-        of_task = Query.const_score_query(Query.term_query(schema, "task", task, "basic"), 0.0)
+        of_task = Query.const_score_query(Query.term_query(_schema(), "task", task, "basic"), 0.0)
         return Query.boolean_query([(Occur.Must, of_task), (Occur.Must, union)])
+
+
+def idf(count: int, cards: int) -> float:
+    """The weight of a word that `count` of `cards` say, as BM25 has it in Lucene and tantivy."""
+    return log(1 + (cards - count + 0.5) / (count + 0.5))
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text as they are looked for: lower case, without accents, stemmed; no stop words."""
-    return list(dict.fromkeys(_analyzer().analyze(text)))[:_MOST_WORDS]
+    return list(dict.fromkeys(_analyzer().analyze(text)))
+
+
+def weights(words: Sequence[str], segments: Sequence[Lexical]) -> dict[str, float]:
+    """The words to look for in all these segments, with their weights: the rarest that there are."""
+    cards = sum(segment.cards for segment in segments)
+    counts = {word: sum(segment.count(word) for segment in segments) for word in words}
+    rarest = sorted((count, word) for word, count in counts.items() if count)[:_MOST_WORDS]
+    return {word: idf(count, cards) for count, word in rarest}
 
 
 @cache

@@ -13,7 +13,7 @@ before that moment, the old index stays whole. A reader that has it open keeps i
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
-from hugginggpt.tools.digest import sha256_of, write_atomically
+from hugginggpt.tools.digest import sha256_of_all, write_atomically
 from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
@@ -106,26 +106,29 @@ def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:
             f"({manifest.encoder_revision}), not with {encoder.id} ({encoder.revision}); "
             "set HUGGINGGPT_ENCODER to the former, or build the index again with `hugginggpt index build`"
         )
-    for file in manifest.files:
-        path = folder / file.name
-        try:
-            sound = path.stat().st_size == file.bytes and sha256_of(path, folder / _DIGESTS) == file.sha256
-        except OSError as error:
-            raise CorruptIndexError(_corrupt(path)) from error
-        if not sound:
+    paths = {folder / file.name: file for file in manifest.files}
+    for path, file in paths.items():
+        if not path.is_file() or path.stat().st_size != file.bytes:
+            raise CorruptIndexError(_corrupt(path))
+    try:
+        digests = sha256_of_all(paths, folder / _DIGESTS)
+    except OSError as error:
+        raise CorruptIndexError(_corrupt(Path(error.filename or folder))) from error
+    for path, digest in digests.items():
+        if digest != paths[path].sha256:
             raise CorruptIndexError(_corrupt(path))
 
 
-def store(folder: Path, path: Path) -> Iterator[StoredFile]:
-    """A file that has just been written, or all of a folder, made durable, as the manifest names them."""
-    for part in sorted(path.iterdir()) if path.is_dir() else [path]:
-        with part.open("rb") as file:
+def store(folder: Path, written: Iterable[Path]) -> tuple[StoredFile, ...]:
+    """Files, or all of a folder, that have just been written, made durable, as the manifest names them."""
+    paths = [part for path in written for part in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    for path in paths:
+        with path.open("rb") as file:
             os.fsync(file.fileno())
-        yield StoredFile(
-            name=part.relative_to(folder).as_posix(),
-            bytes=part.stat().st_size,
-            sha256=sha256_of(part, folder / _DIGESTS),
-        )
+    return tuple(
+        StoredFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=digest)
+        for path, digest in sha256_of_all(paths, folder / _DIGESTS).items()
+    )
 
 
 def switch(folder: Path, manifest: IndexInfo) -> None:

@@ -1,7 +1,7 @@
 """Models that were written together: their cards, columns, vectors and words, row by row the same."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 
 from hugginggpt.index import manifest
 from hugginggpt.index.catalog import Catalog, CatalogWriter
+from hugginggpt.index.cells import split
 from hugginggpt.index.columns import Columns, ColumnsWriter
 from hugginggpt.index.errors import CorruptIndexError
 from hugginggpt.index.filters import Filters
 from hugginggpt.index.lexical import Lexical, LexicalWriter
 from hugginggpt.index.manifest import SegmentInfo
+from hugginggpt.index.passing import Passing
 from hugginggpt.index.staging import Block, Staging
 from hugginggpt.index.vectors import Rows, Scores, Vectors, VectorsWriter
 
 _BATCH = 4096
+_SAMPLE = 50_000
 _FILTERS_REMEMBERED = 64
 
 
@@ -27,24 +30,19 @@ def write(folder: Path, name: str, blocks: Iterable[Block], dimension: int) -> S
     """Write a segment of these cards. Raises `IndexBuildError`, or what is raised where there is no room."""
     info = SegmentInfo(name=name, tasks={}, files=())
     paths = {kind: info.path(folder, kind) for kind in manifest.KINDS if kind != manifest.GONE}
-    kinds = (manifest.CARDS, manifest.VECTORS)
-    cards, vectors = (folder / f"{name}.{kind}.staged" for kind in kinds)
-    try:
-        with closing(Staging(cards, vectors, dimension)) as staging:
-            for block in blocks:
-                staging.add(block)
-            tasks, order = staging.order()
-            _write_rows(paths, staging.blocks(order, _BATCH), dimension)
-    finally:
-        for path in (cards, vectors):
-            path.unlink(missing_ok=True)
-    files = tuple(file for path in paths.values() for file in manifest.store(folder, path))
-    return SegmentInfo(name=name, tasks=tasks, files=files)
+    with closing(Staging(folder, name, dimension)) as staging:
+        for block in blocks:
+            staging.add(block)
+        tasks, order = staging.order()
+        cells, order = split(staging.vectors(), tasks, order)
+        vectors = VectorsWriter(cells, staging.sample(_SAMPLE))
+        _write_rows(paths, staging.blocks(order, _BATCH), vectors)
+    return SegmentInfo(name=name, tasks=tasks, files=manifest.store(folder, paths.values()))
 
 
-def _write_rows(paths: dict[str, Path], blocks: Iterable[Block], dimension: int) -> None:
+def _write_rows(paths: dict[str, Path], blocks: Iterable[Block], vectors: VectorsWriter) -> None:
     catalog = CatalogWriter(paths[manifest.CARDS])
-    columns, vectors = ColumnsWriter(), VectorsWriter(dimension)
+    columns = ColumnsWriter()
     words = LexicalWriter(paths[manifest.WORDS])
     for cards, block in blocks:
         catalog.add(cards)
@@ -57,20 +55,27 @@ def _write_rows(paths: dict[str, Path], blocks: Iterable[Block], dimension: int)
     words.close()
 
 
+def gone_rows(folder: Path, info: SegmentInfo) -> NDArray[np.bool_] | None:
+    """One truth per row: whether it is void. None: none is."""
+    if not info.gone:
+        return None
+    bits = np.load(info.path(folder, manifest.GONE), allow_pickle=False)
+    return np.unpackbits(bits, count=info.rows).astype(np.bool_)
+
+
 class Segment:
     """Reads what `write` wrote. Safe to use from threads."""
 
     def __init__(self, folder: Path, info: SegmentInfo) -> None:
         """Raises `CorruptIndexError` when the files are not a segment's."""
         self.info = info
-        self._folder = folder
         try:
             self.catalog = Catalog(info.path(folder, manifest.CARDS))
             meanings = {column: self.catalog.meanings(column) for column in ("license", "languages")}
             self.columns = Columns(info.path(folder, manifest.COLUMNS), meanings)
             self.vectors = Vectors(info.path(folder, manifest.VECTORS))
-            self._lexical = Lexical(info.path(folder, manifest.WORDS))
-            self.gone = self._gone()
+            self.words = Lexical(info.path(folder, manifest.WORDS))
+            self.gone = gone_rows(folder, info)
         except (RuntimeError, ValueError, OSError, sqlite3.Error) as error:
             raise CorruptIndexError(
                 f"{folder / manifest.NAME}: names files that are not an index's; build the index again"
@@ -85,24 +90,24 @@ class Segment:
         """See `Store.nearest`."""
         return self.vectors.nearest(vector, k, self.rows_of(where.task), self._passing(where))
 
-    def best(self, words: Sequence[str], k: int, where: Filters) -> tuple[Rows, Scores]:
+    def best(self, words: Mapping[str, float], k: int, where: Filters) -> tuple[Rows, Scores]:
         """See `Store.lexical`."""
         if not self.rows_of(where.task):
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return self._lexical.best(words, k, where.task, self._passing(where))
+        return self.words.best(words, k, where.task, self._passing(where))
+
+    def blocks(self) -> Iterator[Block]:
+        """All of it that is not void, to be written anew."""
+        for start in range(0, self.info.rows, _BATCH):
+            rows = self.living(np.arange(start, min(start + _BATCH, self.info.rows)))
+            yield self.catalog.rows(rows.tolist()), self.vectors.rows(rows)
 
     def living(self, rows: Rows) -> Rows:
         """Those of the rows that are not void."""
         return rows if self.gone is None else rows[~self.gone[rows]]
 
-    def _gone(self) -> NDArray[np.bool_] | None:
-        if not self.info.gone:
-            return None
-        bits = np.load(self.info.path(self._folder, manifest.GONE), allow_pickle=False)
-        return np.unpackbits(bits, count=self.info.rows).astype(np.bool_)
-
-    def _judge(self, where: Filters) -> NDArray[np.bool_] | None:
-        """One truth per row: whether it passes and is not void. None: all rows of the task do."""
+    def _judge(self, where: Filters) -> Passing | None:
+        """The rows that pass and are not void. None: all rows of the task do."""
         rows = self.rows_of(where.task)
         passing = self.columns.passing(where, slice(rows.start, rows.stop))
         if passing is None and self.gone is None:
@@ -111,4 +116,4 @@ class Segment:
         judged[rows.start : rows.stop] = True if passing is None else passing
         if self.gone is not None:
             judged &= ~self.gone
-        return judged
+        return Passing(judged, self.vectors.starts)

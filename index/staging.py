@@ -22,13 +22,14 @@ _REPEATED = "SELECT id FROM staged GROUP BY id HAVING count(*) > 1 LIMIT 1"
 class Staging:
     """A file of cards and one of vectors. Raises `sqlite3.Error` or `OSError` where there is no room."""
 
-    def __init__(self, cards: Path, vectors: Path, dimension: int) -> None:
-        self._connection = sqlite3.connect(cards, isolation_level=None)
+    def __init__(self, folder: Path, name: str, dimension: int) -> None:
+        self._cards_path, self._path = (folder / f"{name}.{kind}.staged" for kind in ("cards", "vectors"))
+        self._connection = sqlite3.connect(self._cards_path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(_CREATE)
-        self._path, self._dimension, self._places = vectors, dimension, 0
-        self._file = vectors.open("wb")
+        self._dimension, self._places = dimension, 0
+        self._file = self._path.open("wb")
 
     def add(self, block: Block) -> None:
         """Take in a block. Raises `IndexBuildError` where the vectors are not such vectors."""
@@ -69,17 +70,27 @@ class Staging:
             stop += count
         return tasks, order
 
+    def vectors(self) -> NDArray[np.float32]:
+        """The vectors by place, on disk."""
+        return np.memmap(self._path, np.float32, "r").reshape(-1, self._dimension)
+
+    def sample(self, most: int) -> NDArray[np.float32]:
+        """Some of the vectors."""
+        return np.asarray(self.vectors()[:: -(-self._places // most)])
+
     def blocks(self, order: NDArray[np.int64], size: int) -> Iterator[Block]:
         """What was taken in, in that order, `size` at a time."""
-        vectors = np.memmap(self._path, np.float32, "r").reshape(-1, self._dimension)
+        vectors = self.vectors()
         for start in range(0, len(order), size):
             places = order[start : start + size]
             yield self._cards(places.tolist()), vectors[places]
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Remove the files."""
         self._connection.close()
         self._file.close()
+        self._cards_path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
 
     def _cards(self, places: list[int]) -> list[ModelCard]:
         found = dict(

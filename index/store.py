@@ -54,7 +54,7 @@ class Store:
 
         Models that have none of the words are not among them. See `nearest` for the filters.
         """
-        words = lexical.words_of(query)
+        words = lexical.weights(lexical.words_of(query), [segment.words for segment in self._segments])
         if not words:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return self._accepted(lambda n: self._merged(n, lambda s: s.best(words, n, where)), k, accepts)

@@ -9,14 +9,15 @@ from secrets import token_hex
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hugginggpt.index import manifest, segment
 from hugginggpt.index.catalog import Catalog
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.manifest import IndexInfo, SegmentInfo
-from hugginggpt.index.segment import Segment
+from hugginggpt.index.segment import Segment, gone_rows
 from hugginggpt.index.staging import Block
+
+_GROWTH = 3
 
 
 class MadeWith(Protocol):
@@ -63,7 +64,7 @@ def update_index(folder: Path, blocks: Iterable[Block], removed: Iterable[str] =
         ids = list(removed)
         added = _added(folder, blocks, info.dimension, ids)
         segments = [_without(folder, old, ids) for old in info.segments]
-        segments = [old for old in segments if old.gone < old.rows] + added
+        segments = _merged(folder, [old for old in segments if old.gone < old.rows] + added, info.dimension)
         if not segments:
             raise IndexBuildError(f"{folder}: the update removes every model; build the index anew instead")
         counts = _counts(folder, segments)
@@ -98,7 +99,7 @@ def _added(folder: Path, blocks: Iterable[Block], dimension: int, ids: list[str]
 def _without(folder: Path, old: SegmentInfo, ids: list[str]) -> SegmentInfo:
     """The segment with these ids' rows void."""
     rows = np.array(list(Catalog(old.path(folder, manifest.CARDS)).rows_of(ids).values()), np.int64)
-    before = Segment(folder, old).gone
+    before = gone_rows(folder, old)
     gone = np.zeros(old.rows, np.bool_) if before is None else before.copy()
     gone[rows] = True
     count = int(gone.sum())
@@ -109,14 +110,31 @@ def _without(folder: Path, old: SegmentInfo, ids: list[str]) -> SegmentInfo:
     with path.open("wb") as file:
         np.save(file, np.packbits(gone), allow_pickle=False)
     kept = [file for file in old.files if not file.name.endswith(f".{manifest.GONE}")]
-    return void.model_copy(update={"files": (*kept, *manifest.store(folder, path))})
+    return void.model_copy(update={"files": (*kept, *manifest.store(folder, [path]))})
+
+
+def _merged(folder: Path, segments: list[SegmentInfo], dimension: int) -> list[SegmentInfo]:
+    """The segments with the last ones in one, so that each is larger than `_GROWTH` times all that follow.
+
+    So there are few, and a card is written anew only as often as what follows it has grown that much.
+    """
+    merged, models = 0, 0
+    for old in reversed(segments):
+        if models and old.rows - old.gone > _GROWTH * models:
+            break
+        merged, models = merged + 1, models + old.rows - old.gone
+    if merged < 2:
+        return segments
+    kept, last = segments[:-merged], segments[-merged:]
+    blocks = (block for old in last for block in Segment(folder, old).blocks())
+    return [*kept, segment.write(folder, f"update-{token_hex(4)}", blocks, dimension)]
 
 
 def _counts(folder: Path, segments: list[SegmentInfo]) -> dict[str, int]:
     """Task to how many models are left."""
     counts: dict[str, int] = {}
     for info in segments:
-        gone: NDArray[np.bool_] | None = Segment(folder, info).gone
+        gone = gone_rows(folder, info)
         for task, (start, stop) in info.tasks.items():
             void = 0 if gone is None else int(gone[start:stop].sum())
             counts[task] = counts.get(task, 0) + stop - start - void

@@ -141,3 +141,24 @@ def test_an_update_that_fails_leaves_the_index_as_it_was(tmp_path, written, upda
 def test_vectors_of_another_length_are_refused(tmp_path):
     with pytest.raises(IndexBuildError, match="shape"):
         write_index(tmp_path, [([card("a/a")], np.ones((1, 7), np.float32))], Made, "custom")
+
+
+def test_many_updates_make_few_segments_and_lose_no_model(written, updated):
+    written(*((card(f"a/{n}"), vector(1, n)) for n in range(100)))
+    for turn in range(12):
+        store = updated(
+            (card(f"b/{turn}"), vector(1, -turn)), (card(f"a/{turn}", summary="New."), vector(1, turn))
+        )
+    assert len(store.info.segments) <= 4
+    assert store.info.models == 112
+    assert len(set(ids(store, store.nearest(vector(1), 500)))) == 112
+    assert [store.card(f"a/{n}").summary for n in (0, 11, 12)] == ["New.", "New.", "Translates."]
+
+
+def test_a_word_weighs_the_same_in_an_update_as_in_what_was_there(written, updated):
+    written(*((card(f"a/{n}", summary=f"Knits {n}."), vector(1)) for n in range(300)))
+    store = updated((card("b/7", summary="Knits 7."), vector(1)))
+    assert len(store.info.segments) == 2
+    found = store.lexical("knits 7", 2)
+    assert sorted(ids(store, found)) == ["a/7", "b/7"]
+    assert found[1][0] == pytest.approx(found[1][1], rel=0.05)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -13,19 +14,30 @@ def sha256_of(path: Path, memory: Path) -> str:
     `memory` is a JSON file of digests. What it holds is trusted while the file's size and time of
     change stay as they were.
     """
-    status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
+    return sha256_of_all([path], memory)[path]
+
+
+def sha256_of_all(paths: Iterable[Path], memory: Path) -> dict[Path, str]:
+    """The same of several files, for one reading and one writing of the memory."""
     remembered = _read(memory)
-    known = remembered.get(str(path.resolve()))
-    if known and known[:2] == stamp:
-        return str(known[2])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digests, learned = {}, {}
+    for path in paths:
+        name = str(path.resolve())
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        known = remembered.get(name)
+        if known and known[:2] == stamp:
+            digests[path] = str(known[2])
+            continue
+        with path.open("rb") as file:
+            digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        learned[name] = [*stamp, digests[path]]
     # A memory that cannot be written (a read-only home) costs the hashing again, nothing else.
-    with contextlib.suppress(OSError):
-        still_there = {name: entry for name, entry in remembered.items() if Path(name).exists()}
-        write_atomically(memory, json.dumps(still_there | {str(path.resolve()): [*stamp, digest]}))
-    return digest
+    if learned:
+        with contextlib.suppress(OSError):
+            still_there = {name: entry for name, entry in remembered.items() if Path(name).exists()}
+            write_atomically(memory, json.dumps(still_there | learned))
+    return digests
 
 
 def _read(memory: Path) -> dict[str, list[int | str]]:
