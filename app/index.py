@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,28 +13,46 @@ from hugginggpt.app.settings import Parser
 if TYPE_CHECKING:
     from hugginggpt.graph.context import Home
     from hugginggpt.index import Hit
+    from hugginggpt.index.origin import Origin
+    from hugginggpt.index.refresh import Outcome
+    from hugginggpt.index.sources import Source
     from hugginggpt.tools.encoder import Encoder
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
-    """Adds the command and its three subcommands."""
-    about = "The index: which models there are. Built by itself when first needed."
+    """Adds the command and its subcommands."""
+    about = "The index: which models there are. Built by itself, of well-known models, when first needed."
     parser = subparsers.add_parser("index", help="build, search or describe the index", description=about)
-    commands = parser.add_subparsers(dest="subcommand", metavar="build|search|info", required=True)
-    build = commands.add_parser("build", help="build it anew and switch to it")
-    build.add_argument(
+    commands = parser.add_subparsers(dest="subcommand", metavar="build|update|search|info", required=True)
+    build = commands.add_parser(
+        "build",
+        help="build it anew and switch to it",
+        description="Without --top, --all or --from: the starter's models. Stopped, the same call goes on.",
+    )
+    source = build.add_mutually_exclusive_group()
+    source.add_argument("--top", metavar="N", type=int, help="the Hub's N most downloaded models")
+    source.add_argument("--all", action="store_true", help="all models of the Hub")
+    source.add_argument(
         "--from",
         dest="source",
         metavar="FILE",
-        type=Path,
-        help="cards, a JSON object a line, not the starter's",
+        help="models of JSON lines or Parquet: a file, a folder, hf://datasets/OWNER/NAME",
     )
+    build.add_argument(
+        "--task", metavar="TASK", action="append", default=[], help="only of this task; repeatable"
+    )
+    update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
+    update.add_argument("--deleted", action="store_true", help="also remove what the Hub no longer lists")
+    for command in (build, update):
+        command.add_argument(
+            "--no-cards", action="store_true", help="do not fetch the text of each model's card"
+        )
     search = commands.add_parser("search", help="find models by what they do")
     search.add_argument("query", metavar="WORDS", help="what the model should do")
     search.add_argument("--task", metavar="TASK", help="only models of this task")
     search.add_argument("--top-k", metavar="K", type=int, default=10, help="how many models (default 10)")
     info = commands.add_parser("info", help="what it holds, and what it was made with")
-    for command in (build, search, info):
+    for command in (build, update, search, info):
         command.add_argument(
             "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX)"
         )
@@ -50,9 +69,14 @@ def run(args: argparse.Namespace) -> int:
     home = Home.from_environment()
     folder = args.index or home.index
     try:
-        return {"build": _build, "search": _search, "info": _info}[args.subcommand](args, folder, home)
+        return _COMMANDS[args.subcommand](args, folder, home)
     except (ModelIndexError, EncoderError) as error:
         raise InputError(str(error)) from error
+    except KeyboardInterrupt:
+        if args.subcommand not in {"build", "update"}:
+            raise
+        print("hugginggpt: stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
 
 
 def _encoder(home: "Home") -> "Encoder":
@@ -62,26 +86,72 @@ def _encoder(home: "Home") -> "Encoder":
 
 
 def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
-    from rich.console import Console
-    from rich.progress import Progress
+    from hugginggpt.app.bars import watched
+    from hugginggpt.index import build_starter, refresh
 
-    from hugginggpt.index import build_index, build_starter, read_cards
-
-    cards = list(read_cards(args.source)) if args.source else None
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        row = bar.add_task("loading the encoder", total=None)
-        encoder = _encoder(home)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(row, description="embedding models", completed=done, total=total)
-
-        if cards is None:
-            index = build_starter(folder, encoder, progress)
-        else:
-            index = build_index(folder, cards, encoder, progress)
-    print(f"{index.info.models} models for {len(index.info.tasks)} tasks in {folder}")
+    chosen = _chosen(args)
+    with watched() as watch:
+        if chosen is None:
+            index = build_starter(folder, _encoder(home), watch.embedded)
+            print(f"{index.info.models} models for {len(index.info.tasks)} tasks in {folder}")
+            return 0
+        outcome = refresh.build_from(folder, *chosen, lambda: _encoder(home), watch)
+    print(f"{outcome.info.models} models for {len(outcome.info.tasks)} tasks in {folder}")
+    _tell_left_out(outcome)
     return 0
+
+
+def _chosen(args: argparse.Namespace) -> "tuple[Source, Origin] | None":
+    """Where the models are to come from; None for the starter. Raises `InputError`."""
+    from hugginggpt.index.hub import HubModels
+    from hugginggpt.index.origin import Origin
+    from hugginggpt.index.sources import Files
+    from hugginggpt.tools.tasks import TASKS
+
+    for task in args.task:
+        if task not in TASKS:
+            raise InputError(f"--task {task}: not a task; hugginggpt tasks lists them")
+    if args.top is not None and args.top < 1:
+        raise InputError(f"--top {args.top}: give 1 or more")
+    tasks = tuple(dict.fromkeys(args.task))
+    if args.source:
+        whole = args.source.startswith("hf://")
+        return Files(args.source), Origin("custom", args.source, tasks, whole)
+    if args.top is not None or args.all:
+        models = HubModels(tasks, top=args.top, texts=not args.no_cards)
+        return models, Origin("hub", tasks=tasks, whole=args.all)
+    if tasks or args.no_cards:
+        raise InputError("--task and --no-cards choose from the Hub; give --top N or --all with them")
+    return None
+
+
+def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
+    from hugginggpt.app.bars import watched
+    from hugginggpt.index import refresh
+
+    with watched() as watch:
+        outcome = refresh.update(
+            folder, lambda: _encoder(home), watch, deleted=args.deleted, texts=not args.no_cards
+        )
+    print(
+        f"{outcome.changed} models new or changed, {outcome.removed} removed; "
+        f"{outcome.info.models} models for {len(outcome.info.tasks)} tasks in {folder}"
+    )
+    _tell_left_out(outcome)
+    return 0
+
+
+def _tell_left_out(outcome: "Outcome") -> None:
+    tally = outcome.tally
+    parts = {
+        "of no task that is wanted or clear": tally.left_out,
+        "repeated": outcome.repeated,
+        "broken": tally.broken,
+    }
+    if told := ", ".join(f"{count} {what}" for what, count in parts.items() if count):
+        print(f"of {tally.read} rows left out: {told}", file=sys.stderr)
+    for complaint in tally.complaints:
+        print(f"  {complaint}", file=sys.stderr)
 
 
 def _search(args: argparse.Namespace, folder: Path, home: "Home") -> int:
@@ -146,14 +216,27 @@ def _short(number: int | None) -> str:
 
 def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
     from hugginggpt.index import index_info
+    from hugginggpt.index.origin import Origin
 
     info = index_info(folder)
+    size = sum(file.bytes for file in info.files)
     if args.json:
-        print(json.dumps({"folder": str(folder), **info.model_dump(mode="json")}))
+        origin = asdict(Origin.parse(info.source))
+        told = {"folder": str(folder), **info.model_dump(mode="json"), "bytes": size, "origin": origin}
+        print(json.dumps(told, default=str))
         return 0
     print(f"{info.models} models for {len(info.tasks)} tasks in {folder}")
-    print(f"built {info.created} from {info.source}, {sum(f.bytes for f in info.files):,} bytes")
+    print(f"written {info.created} from {_described(Origin.parse(info.source))}, {size:,} bytes")
     print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector")
-    for task, models in info.tasks.items():
-        print(f"{models:6}  {task}")
+    for task, count in info.tasks.items():
+        print(f"{count:6}  {task}")
     return 0
+
+
+def _described(origin: "Origin") -> str:
+    kinds = {"starter": "the starter's list", "hub": "the Hub"}
+    until = f", as of {origin.until:%Y-%m-%d %H:%M} UTC" if origin.until else ""
+    return kinds.get(origin.kind, origin.where or "cards of this process") + until
+
+
+_COMMANDS = {"build": _build, "update": _update, "search": _search, "info": _info}

@@ -16,7 +16,6 @@ LLM = r"auto|embedded|openai:.+|huggingface:.+|local:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
-_runtimes_here: set[str] = set()
 
 
 def _chat_model(value: object) -> object:
@@ -73,27 +72,12 @@ class Context:
     completion_price: Annotated[
         float, Field(ge=0, description="US dollars per million completion tokens.")
     ] = 0.0
-    runtimes: Annotated[
-        str,
-        StringConstraints(pattern=r"^([\w.-]+( *, *[\w.-]+)*)?$"),
-        Field(
-            description="Runtimes that may be used, best first, e.g. builtin,local; all where it is empty."
-        ),
-    ] = ""
     max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
     max_items: Annotated[int, Field(ge=1, le=10_000, description="Most items one `each` task runs over.")] = (
         64
     )
-    provider: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z0-9-]+$",
-            description="Inference Provider: a name, or auto for the first in your account's order; cheapest "
-            "and fastest are for chat models, and auto for others.",
-        ),
-    ] = "auto"
     max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
     task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
     task_deadline: Annotated[
@@ -113,20 +97,6 @@ class Context:
         """The Context itself; else one from the environment, as for None or a parent graph's own context."""
         return context if isinstance(context, cls) else cls.from_environment()
 
-    def runtime_names(self) -> list[str]:
-        """The runtimes that may be used, in order of preference; empty: all of them.
-
-        What the environment of this process names is a bound for callers from outside: they can narrow it,
-        and what goes beyond it raises `SettingsError`. A flag on the command line is no caller from outside.
-        """
-        asked, here = _names(self.runtimes), _names(os.environ.get(f"{_PREFIX}RUNTIMES", ""))
-        beyond = [name for name in asked if here and name not in here]
-        if beyond and self.runtimes not in _runtimes_here:
-            raise SettingsError(
-                f"runtimes={self.runtimes}: {beyond[0]} may not be used here, but {', '.join(here)}"
-            )
-        return asked or here
-
     @classmethod
     def from_environment(cls, **overrides: object) -> "Context":
         """Settings from the environment, then `overrides`. Raises `SettingsError` on a bad value."""
@@ -143,12 +113,7 @@ class Context:
             raise SettingsError(f"{name}={first['input']}: {first['msg']}") from error
         if isinstance(context.llm, str):
             _named_here.add(context.llm)
-        _runtimes_here.add(context.runtimes)
         return context
-
-
-def _names(listed: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
 
 
 @cache
@@ -164,31 +129,23 @@ class Accounts:
     openai_url: str
     openai_model: str
     hf_token: str
-    bill_to: str
-    """The organisation on the Hub that pays for Inference Providers; empty for the account of the token."""
-    endpoints: str
-    """Servers of one's own, as JSON or the path of a file of it; `servers.py` reads it."""
     named_here: frozenset[str]
     """Values of `Context.llm` that came from this process's own environment or command line."""
 
     @classmethod
     def from_environment(cls) -> "Accounts":
-        """`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`, `HF_TOKEN`, and ours; empty where not set."""
-        value = cls.secret
+        """`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL` and `HF_TOKEN`; empty where not set."""
+
+        def value(name: str) -> str:
+            return os.environ.get(name, "").strip()
+
         return cls(
             openai_key=value("OPENAI_API_KEY"),
             openai_url=value("OPENAI_BASE_URL"),
             openai_model=value("OPENAI_MODEL"),
             hf_token=value("HF_TOKEN"),
-            bill_to=value(f"{_PREFIX}BILL_TO"),
-            endpoints=value(f"{_PREFIX}ENDPOINTS"),
             named_here=frozenset(_named_here),
         )
-
-    @staticmethod
-    def secret(name: str) -> str:
-        """The value of an environment variable that holds a key; empty where it is not set."""
-        return os.environ.get(name, "").strip()
 
 
 @dataclass(frozen=True)

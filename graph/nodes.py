@@ -51,7 +51,6 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
     try:
         context = Context.of(runtime.context)
         controller = controller_for(home, context)
-        await asyncio.to_thread(resources.runtimes, home, context)  # that their settings can be used
         begun = await _begun(state, context, home)
     except _REFUSALS as error:
         return _refused(str(error))
@@ -92,7 +91,6 @@ async def _begun(state: State, context: Context, home: Home) -> Update:
     begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
     if not await asyncio.to_thread(resources.is_prepared, home):
         tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
-    await asyncio.to_thread(resources.runtimes, home, context)
     await asyncio.to_thread(resources.index, home)  # says what is wrong with it before anything is planned
     return begun
 

@@ -6,18 +6,15 @@ All of these block when they are opened; nodes open them in a thread.
 
 from functools import cache, partial
 
-from hugginggpt.graph import servers
-from hugginggpt.graph.chat_models import ChatModel, choice
+from hugginggpt.graph.chat_models import choice
 from hugginggpt.graph.context import Accounts, Context, Home
 from hugginggpt.graph.events import tell
-from hugginggpt.graph.preference import preferred
 from hugginggpt.index.search import Index, ensure_index
 from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
 from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.chat import Chat
 from hugginggpt.tools.encoder import Encoder, load_encoder
-from hugginggpt.tools.providers import Providers
-from hugginggpt.tools.runtime import Endpoint, Runtime, RuntimeSettings, load_runtimes
+from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
 from hugginggpt.tools.seen import Seen
 
 
@@ -42,23 +39,16 @@ def store(home: Home) -> ArtifactStore:
 
 
 def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
-    """Every runtime by name, in order of preference; those that the Context leaves out are not available.
+    """Every runtime by name, in order of preference.
 
-    They are the same for all runs but `chat`, which runs the language model of this Context, and `providers`,
-    which are chosen by it. Raises `SettingsError`.
+    They are the same for all runs but `chat`, which runs the language model of this Context. Raises
+    `SettingsError`.
     """
-    accounts = Accounts.from_environment()
-    loaded = _loaded(home, accounts.hf_token, accounts.bill_to, servers.endpoints(accounts))
-    if context is None:
+    loaded = _loaded(home)
+    if context is None or not isinstance(chat := loaded.get(Chat.name), Chat):
         return loaded
-    model = choice(context.llm, accounts).model
-    return preferred({name: _for_run(each, context, model) for name, each in loaded.items()}, context)
-
-
-def _for_run(runtime: Runtime, context: Context, model: ChatModel | None) -> Runtime:
-    if isinstance(runtime, Chat):
-        return runtime.on(model, context.llm_pictures)
-    return runtime.on(context.provider) if isinstance(runtime, Providers) else runtime
+    model = choice(context.llm, Accounts.from_environment()).model
+    return {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
 
 
 @cache
@@ -74,8 +64,5 @@ def seen(home: Home) -> Seen:
 
 
 @cache
-def _loaded(home: Home, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Runtime]:
-    settings = RuntimeSettings(
-        encoder=partial(encoder, home), tell=tell, hf_token=hf_token, bill_to=bill_to, endpoints=endpoints
-    )
-    return load_runtimes(settings)
+def _loaded(home: Home) -> dict[str, Runtime]:
+    return load_runtimes(RuntimeSettings(encoder=partial(encoder, home), tell=tell))

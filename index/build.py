@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock
@@ -43,15 +44,19 @@ def build(
     Raises `IndexBuildError`; the index that was in use then still is.
     """
     collected = list(cards)
+    write_index(folder, embedded(collected, encoder, len(collected), progress), encoder, source)
 
-    def blocks() -> Iterator[Block]:
-        for start in range(0, len(collected), _BATCH):
-            batch = collected[start : start + _BATCH]
-            yield batch, encoder.encode([text_of(card) for card in batch])
-            if progress:
-                progress(start + len(batch), len(collected))
 
-    write_index(folder, blocks(), encoder, source)
+def embedded(
+    cards: Iterable[ModelCard], encoder: Encoder, total: int, progress: Progress | None
+) -> Iterator[Block]:
+    """The cards with their vectors, block by block: no more than a block is in memory."""
+    coming, done = iter(cards), 0
+    while batch := list(islice(coming, _BATCH)):
+        yield batch, encoder.encode([text_of(card) for card in batch])
+        done += len(batch)
+        if progress:
+            progress(done, total)
 
 
 def text_of(card: ModelCard) -> str:

@@ -83,6 +83,15 @@ class Catalog:
         )
         return dict(found)
 
+    def ids(self) -> Iterator[tuple[int, str]]:
+        """Rows and ids of all its cards."""
+        start = 0
+        while found := self._query(
+            "SELECT row, id FROM cards WHERE row >= ? ORDER BY row LIMIT 10000", (start,)
+        ):
+            yield from found
+            start = found[-1][0] + 1
+
     def batches(self, size: int) -> Iterator[list[ModelCard]]:
         """All cards in the order of their rows, `size` at a time."""
         start = 0

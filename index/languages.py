@@ -50,3 +50,10 @@ def language_code(written: str) -> str | None:
 def language_codes(written: Iterable[str]) -> tuple[str, ...]:
     """The codes of those that are languages, each once, in the order given."""
     return tuple(dict.fromkeys(code for word in written if (code := language_code(word))))
+
+
+def language_names(written: str) -> str:
+    """The words with codes turned into names: `fi, deu` is `Finnish, German`."""
+    return re.sub(
+        r"[a-zA-Z_]+", lambda word: LANGUAGES.get(_CODES.get(word[0].split("_")[0], ""), word[0]), written
+    )

@@ -65,7 +65,7 @@ class IndexInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
     format: Literal[2] = 2
     source: str
-    """`starter` and the digest of the starter file, else `custom`."""
+    """Where its models are from, see origin.py."""
     created: str
     encoder: str
     encoder_revision: str

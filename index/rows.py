@@ -19,17 +19,36 @@ from pydantic import ValidationError
 from hugginggpt.index import cleaning, front_matter
 from hugginggpt.index.front_matter import Facts, words
 from hugginggpt.index.inference import Evidence, task_of
-from hugginggpt.index.languages import LANGUAGES, language_codes
+from hugginggpt.index.languages import LANGUAGES, language_codes, language_names
 from hugginggpt.index.visible import plain
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.tasks import TASKS
 
 Row = Mapping[str, Any]
 
+COLUMNS = frozenset(ModelCard.model_fields) | {
+    *(
+        "id",
+        "modelId",
+        "pipeline_tag",
+        "card",
+        "tags",
+        "downloads",
+        "likes",
+        "license",
+        "library_name",
+        "sha",
+    ),
+    *("lastModified", "last_modified", "config", "safetensors", "gguf", "gated", "inferenceProviderMapping"),
+    *("siblings", "cardData"),
+}
+"""The columns that are read."""
+
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _QUANTISED = re.compile(
     r"[-_.](?:i1-)?(?:gguf|gptq|awq|exl[23]|mlx|[48]-?bit|bnb|int[48]|fp8|w4a16|ggml|nf4)\b", re.IGNORECASE
 )
+_CODED = re.compile(r"\b((?:source|target) language(?:s|\(s\))?): ([a-zA-Z_, ]+)")
 _TECHNICAL = re.compile(
     r".*:|.*(?:compatible|deployable)$|(?:pytorch|tf|jax|rust|onnx|safetensors|gguf|coreml|openvino|tensorboard|model-index|"
     r"generated.from\w+|.*_com?patible|bert|gpt2|unk|multilingual|text2text-generation|conversational|endpoints\w+|merge|text-generation-inference|has_space|transformers|diffusers|peft|custom_code|lora|adapter)$"
@@ -184,6 +203,7 @@ def _with_facts(summary: str, card_languages: tuple[str, ...], tags: list[str], 
         "Data": data,
         "Based on": words(stated, "base_model"),
     }
+    summary = _CODED.sub(lambda coded: f"{coded[1]}: {language_names(coded[2])}", summary)
     for label, values in facts.items():
         known = _spoken(summary)
         unsaid = ", ".join([value for value in values if _spoken(value) not in known][:8])

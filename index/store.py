@@ -75,6 +75,12 @@ class Store:
                 return segment.catalog.rows([row])[0]
         return None
 
+    def ids(self) -> Iterator[str]:
+        """The ids of all models."""
+        for segment in self._segments:
+            gone = segment.gone
+            yield from (id_ for row, id_ in segment.catalog.ids() if gone is None or not gone[row])
+
     def cards(self, task: str, most: int = 1000) -> list[ModelCard]:
         """Models of a task, by id: the first `most` of each segment."""
         found = [

@@ -53,9 +53,12 @@ def write_index(folder: Path, blocks: Iterable[Block], encoder: MadeWith, source
     return info
 
 
-def update_index(folder: Path, blocks: Iterable[Block], removed: Iterable[str] = ()) -> IndexInfo:
+def update_index(
+    folder: Path, blocks: Iterable[Block], removed: Iterable[str] = (), source: str | None = None
+) -> IndexInfo:
     """Put these cards in the place of those with the same ids, add those that are new, and remove some by id.
 
+    `source` is what the manifest says from now on; without it a starter index becomes a `custom` one.
     Blocks; readers of the index are not disturbed. Raises `IndexBuildError`, `NoIndexError` or
     `CorruptIndexError`; the index that was in use then still is.
     """
@@ -68,7 +71,7 @@ def update_index(folder: Path, blocks: Iterable[Block], removed: Iterable[str] =
         if not segments:
             raise IndexBuildError(f"{folder}: the update removes every model; build the index anew instead")
         counts = _counts(folder, segments)
-        source = info.source if info.source.startswith("custom") else "custom"
+        source = source or ("custom" if info.source.startswith("starter:") else info.source)
         updated = info.model_copy(
             update={"source": source, "created": _now(), "tasks": counts, "segments": tuple(segments)}
         )

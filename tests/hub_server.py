@@ -2,7 +2,8 @@
 
 Point clients at `url` (`HF_ENDPOINT`, or `endpoint=`). A model is a folder of files and the facts of its
 card; its commit is a digest of the files, so that new files are a new commit. Files have etags, take
-ranges, and large ones are redirected to another path, as the Hub does to its storage.
+ranges, and large ones are redirected to another path, as the Hub does to its storage. A data set is a model
+with the id `datasets/OWNER/NAME`.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+_REPOSITORY = "(models|datasets)/([^/]+/[^/]+?)"
 
 
 @dataclass
@@ -45,14 +48,15 @@ class Model:
 
     def info(self):
         siblings = [{"rfilename": name, "size": path.stat().st_size} for name, path in self.files().items()]
-        base = {"_id": self.id, "id": self.id, "modelId": self.id, "private": False, "gated": False}
+        id_ = self.id.removeprefix("datasets/")
+        base = {"_id": id_, "id": id_, "modelId": id_, "private": False, "gated": False}
         base |= {"tags": [], "downloads": 0, "likes": 0, "lastModified": "2026-08-01T00:00:00.000Z"}
         return {**base, "siblings": siblings, **self.facts, "sha": self.commit}
 
 
 @dataclass
 class Fails:
-    """A reply that is no success; `stall` is seconds before it, `cut` ends a file's body at that byte."""
+    """A reply that is no success; `stall` is seconds before it, `cut` is where a file or a list ends."""
 
     status: int = 500
     headers: dict = field(default_factory=dict)
@@ -118,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._reply()
 
+    def do_POST(self):
+        self._reply()
+
     def _reply(self):
         self.server.requests.append((self.command, self.path, dict(self.headers)))
         failure = self.server.failure(self.path)
@@ -128,29 +135,31 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         parts = urlsplit(self.path)
         path, query = unquote(parts.path), parse_qs(parts.query)
+        cut = failure.cut if failure else None
         if match := re.fullmatch(r"/api/models/?", path):
-            self._list(query)
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
-            self._model(match[1], self._tree)
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/]+))?", path):
-            self._model(match[1], lambda model: self._json(model.info()))
-        elif match := re.fullmatch(r"(/storage)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            cut = failure.cut if failure else None
-            self._model(match[2], lambda model: self._file(model, match[4], match[1] is not None, cut))
+            self._list(query, cut)
+        elif match := re.fullmatch(rf"/api/{_REPOSITORY}/tree/([^/]+)(?:/(.*))?", path):
+            self._model(match, lambda model: self._tree(model, (match[4] or "").rstrip("/")))
+        elif match := re.fullmatch(rf"/api/{_REPOSITORY}/paths-info/([^/]+)", path):
+            self._model(match, self._paths)
+        elif match := re.fullmatch(rf"/api/{_REPOSITORY}(?:/revision/([^/]+))?", path):
+            self._model(match, lambda model: self._json(model.info()))
+        elif match := re.fullmatch(r"/(storage/)?((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            self._model(match, lambda model: self._file(model, match[4], match[1] is not None, cut))
         else:
             self._json({"error": "Not Found"}, 404)
 
-    def _model(self, id_, then):
-        model = self.server.models.get(id_)
+    def _model(self, match, then):
+        model = self.server.models.get(("datasets/" if match[1] == "datasets" else "") + match[2])
         if model is None:
             self._json({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
         else:
             then(model)
 
-    def _list(self, query):
-        found = [*self.server.models.values()]
+    def _list(self, query, cut):
+        found = [model for id_, model in self.server.models.items() if not id_.startswith("datasets/")]
         if "sort" in query:
-            found.sort(key=lambda model: str(model.info().get(query["sort"][0])), reverse=True)
+            found.sort(key=lambda model: model.info()[query["sort"][0]], reverse=True)
         if "pipeline_tag" in query:
             found = [m for m in found if m.info().get("pipeline_tag") in query["pipeline_tag"]]
         start = int(query.get("cursor", ["0"])[0])
@@ -161,15 +170,25 @@ class _Handler(BaseHTTPRequestHandler):
                 f"{name}={value}" for name, values in query.items() for value in values if name != "cursor"
             )
             headers["Link"] = f'<{self.server.url}/api/models?{rest}&cursor={start + size}>; rel="next"'
-        self._json([model.info() for model in found[start : start + size]], 200, headers)
+        self._json([model.info() for model in found[start : start + size]], 200, headers, cut)
 
-    def _tree(self, model):
-        self._json(
-            [
-                {"type": "file", "path": name, "size": path.stat().st_size, "oid": _etag(path)}
-                for name, path in model.files().items()
-            ]
-        )
+    def _entries(self, model):
+        """Files and their folders, as trees list them."""
+        entries = {}
+        for name, path in model.files().items():
+            for folder in [*Path(name).parents][:-1]:
+                entries[folder.as_posix()] = {"type": "directory", "path": folder.as_posix(), "oid": ""}
+            entries[name] = {"type": "file", "path": name, "size": path.stat().st_size, "oid": _etag(path)}
+        return entries
+
+    def _tree(self, model, folder):
+        inside = f"{folder}/" if folder else ""
+        self._json([entry for path, entry in self._entries(model).items() if path.startswith(inside)])
+
+    def _paths(self, model):
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
+        entries = self._entries(model)
+        self._json([entries[path] for path in asked if path in entries])
 
     def _file(self, model, name, stored, cut):
         if model.facts.get("gated") and not self.headers.get("Authorization"):
@@ -192,9 +211,9 @@ class _Handler(BaseHTTPRequestHandler):
             data, status = data[start : end + 1], 206
         self._send(data, status, headers, cut)
 
-    def _json(self, value, status=200, headers=None):
+    def _json(self, value, status=200, headers=None, cut=None):
         content = json.dumps(value, default=str).encode()
-        self._send(content, status, {"Content-Type": "application/json", **(headers or {})})
+        self._send(content, status, {"Content-Type": "application/json", **(headers or {})}, cut)
 
     def _send(self, content, status, headers, cut=None):
         self.send_response(status)

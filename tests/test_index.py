@@ -1,6 +1,6 @@
 import pytest
 
-from hugginggpt.index import CardError, IndexBuildError, build_index, ensure_index, open_index, read_cards
+from hugginggpt.index import IndexBuildError, build_index, ensure_index, open_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 
@@ -141,37 +141,3 @@ def test_no_cards_are_refused_and_leave_the_index_as_it_was(tmp_path, encoder):
     with pytest.raises(IndexBuildError, match="no cards"):
         build_index(tmp_path, [], encoder)
     assert open_index(tmp_path, encoder).card("a/a")
-
-
-def test_cards_are_read_from_a_file_and_empty_lines_are_skipped(tmp_path):
-    path = tmp_path / "cards.jsonl"
-    path.write_text('{"id": "a/a", "task": "translation", "summary": "Ü."}\n\n')
-    assert list(read_cards(path)) == [card("a/a", summary="Ü.")]
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        ("not json", "not a model card"),
-        ('{"id": "a/a", "task": "translation"}', "summary: Field required"),
-        ('{"id": "a/a", "task": "translation", "summary": "s", "downloads": -1}', "downloads: "),
-        ('{"id": "a/a", "task": "flying", "summary": "s"}', "flying is not a task"),
-        ("[1]", "not a model card"),
-    ],
-)
-def test_a_line_that_is_no_card_is_named_with_its_file(tmp_path, line, complaint):
-    path = tmp_path / "cards.jsonl"
-    path.write_text('{"id": "a/a", "task": "translation", "summary": "s"}\n' + line + "\n")
-    with pytest.raises(CardError, match=complaint) as error:
-        list(read_cards(path))
-    assert str(error.value).startswith(f"{path}:2: ")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("data", [None, b"\xff\xfe\x00"])
-def test_a_file_of_cards_that_cannot_be_read_is_named(tmp_path, data):
-    path = tmp_path / "cards.jsonl"
-    if data:
-        path.write_bytes(data)
-    with pytest.raises(CardError, match=r"cards\.jsonl: "):
-        list(read_cards(path))

@@ -47,7 +47,7 @@ def test_info_says_what_the_index_was_made_with(tmp_path, cards, capsys):
     capsys.readouterr()
     assert main(["index", "info", "--index", folder, "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
-    assert (info["models"], info["source"], info["dimension"]) == (1, "custom", 384)
+    assert (info["models"], info["origin"]["where"], info["dimension"]) == (1, str(cards), 384)
     assert main(["index", "info", "--index", folder]) == 0
     assert "all-MiniLM-L6-v2" in capsys.readouterr().out
 
@@ -60,8 +60,13 @@ def test_info_says_what_the_index_was_made_with(tmp_path, cards, capsys):
         (["search", "a", "--top-k", "0"], "--top-k 0: give 1 or more"),
         (["search", "a", "--top-k", "many"], "--top-k"),
         (["build", "--from", "nothing.jsonl"], "nothing.jsonl: cannot be read"),
+        (["build", "--top", "0"], "--top 0: give 1 or more"),
+        (["build", "--top", "5", "--all"], "not allowed with"),
+        (["build", "--top", "5", "--task", "flying"], "--task flying: not a task"),
+        (["build", "--task", "translation"], "give --top N or --all"),
+        (["update", "--index", "nowhere"], "nowhere: no index here"),
         (["info", "--index", "nowhere"], "nowhere: no index here"),
-        ([], "build|search|info"),
+        ([], "build|update|search|info"),
     ],
 )
 def test_bad_input_is_told_in_one_line(arguments, complaint, capsys):

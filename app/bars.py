@@ -1,0 +1,50 @@
+"""A progress bar of a build, with rate and time left, on a terminal; nothing elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from hugginggpt.index.refresh import Watch
+
+
+class _Bar:
+    """One row that shows one step after the other."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._row = progress.add_task("starting", total=None, count="")
+        self._step, self._first, self._began = "", 0, 0.0
+
+    def show(self, step: str, done: int, share: float | None) -> None:
+        """So many are done of the step, which is this share of them, 0 to 1, where that is known."""
+        if step != self._step:
+            self._step, self._first, self._began = step, done, time.monotonic()
+            self._progress.reset(self._row, description=step, total=None if share is None else 1.0)
+        rate = (done - self._first) / max(0.1, time.monotonic() - self._began)
+        self._progress.update(self._row, completed=share or 0.0, count=f"{done:,}, {rate:,.0f}/s")
+
+
+@contextmanager
+def watched() -> "Iterator[Watch]":
+    """Shows what is gathered and embedded meanwhile."""
+    from hugginggpt.index.refresh import Watch
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = _Bar(progress)
+        yield Watch(
+            lambda done, share: bar.show("gathering", done, share),
+            lambda done, total: bar.show("embedding", done, done / max(1, total)),
+        )

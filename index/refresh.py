@@ -1,0 +1,136 @@
+"""Builds an index from a source, and brings one up to date from the Hub: gather, embed, write.
+
+What is gathered and not yet written waits in a folder beside the index: the same call goes on behind it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import chain
+from pathlib import Path
+
+from hugginggpt.index import build, harvest, manifest
+from hugginggpt.index.errors import IndexBuildError
+from hugginggpt.index.gather import Gathered, Progress, gather
+from hugginggpt.index.harvest import Tally
+from hugginggpt.index.hub import HubModels
+from hugginggpt.index.manifest import IndexInfo
+from hugginggpt.index.origin import Origin
+from hugginggpt.index.sources import Source
+from hugginggpt.index.store import Store
+from hugginggpt.index.write import update_index, write_index
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import Encoder
+
+_STAGING, _CHANGES = "staging", "staging-update"
+_OVERLAP = timedelta(hours=1)  # clocks may differ; what is gathered twice does no harm
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how far a build has come."""
+
+    gathered: Progress
+    embedded: build.Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a build or an update did."""
+
+    info: IndexInfo
+    tally: Tally
+    repeated: int
+    """Rows of models that came more than once, but for the newest of each."""
+    changed: int
+    """Models that were written."""
+    removed: int
+    """Models that were taken out."""
+
+
+def build_from(
+    folder: Path, source: Source, origin: Origin, encoder: Callable[[], Encoder], watch: Watch
+) -> Outcome:
+    """Build an index of a source's models and switch to it. Blocks.
+
+    Models that come inside packages join those of the Hub. `encoder` is called when all are gathered. Raises
+    `ModelIndexError`; the index that was in use then still is, and what is gathered stays.
+    """
+    with build.lock(folder):
+        gathered = gather(source, folder / _STAGING, origin.tasks, watch.gathered)
+        packaged = [*_packaged(origin)]
+        cards, total = chain(_cards(gathered), packaged), gathered.tally.kept + len(packaged)
+        loaded = encoder()
+        blocks = build.embedded(cards, loaded, total, watch.embedded)
+        info = write_index(folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))))
+        shutil.rmtree(folder / _STAGING)
+    return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
+
+
+def update(
+    folder: Path, encoder: Callable[[], Encoder], watch: Watch, *, deleted: bool = False, texts: bool = True
+) -> Outcome:
+    """Take in what changed on the Hub since the index was made. Blocks; readers are not disturbed.
+
+    Models that have no task of the index any more are removed, and those that are gone before their card is
+    fetched; with `deleted`, all that the Hub no longer lists, for which all its models are listed. New models
+    join only an index that is meant to be whole. Without `texts`, no cards are fetched. Raises
+    `ModelIndexError`; the index in use then still is.
+    """
+    with build.lock(folder):
+        info = manifest.index_info(folder)
+        origin = _updatable(folder, info)
+        loaded = encoder()
+        manifest.verify(folder, info, loaded)
+        store = Store(folder, info)
+        models = HubModels(since=origin.until, texts=texts)
+        gathered = gather(models, folder / _CHANGES, origin.tasks, watch.gathered)
+        removed = [id_ for id_ in gathered.left_out() if store.card(id_)]
+        removed += _deleted(store, models) if deleted else []
+        changed = [card for card in _cards(gathered) if origin.whole or store.card(card.id)]
+        blocks = build.embedded(changed, loaded, len(changed), watch.embedded)
+        updated = replace(origin, until=gathered.begun - _OVERLAP)
+        info = update_index(folder, blocks, removed, str(updated))
+        shutil.rmtree(folder / _CHANGES)
+    return Outcome(info, gathered.tally, gathered.repeated, len(changed), len(removed))
+
+
+def _cards(gathered: Gathered) -> Iterator[ModelCard]:
+    for shard in range(len(gathered.shards)):
+        yield from gathered.cards(shard)
+
+
+def _packaged(origin: Origin) -> Iterator[ModelCard]:
+    for card in harvest.starter_cards() if origin.kind == "hub" else ():
+        if card.builtin and (not origin.tasks or card.task in origin.tasks):
+            yield card
+
+
+def _until(origin: Origin, gathered: Gathered) -> datetime | None:
+    """Until when changes are in it; for files, the last day that a model of theirs was changed."""
+    if origin.kind == "hub":
+        return gathered.begun - _OVERLAP
+    newest = gathered.tally.newest
+    return datetime.combine(newest, time(), UTC) if newest else None
+
+
+def _updatable(folder: Path, info: IndexInfo) -> Origin:
+    origin = Origin.parse(info.source)
+    if origin.kind == "starter":
+        raise IndexBuildError(
+            f"{folder}: is the starter index, which is not of the Hub; "
+            "make one that is with `hugginggpt index build --top 10000`"
+        )
+    if origin.until is None:
+        raise IndexBuildError(
+            f"{folder}: {origin.where or 'its source'} did not say when its models were changed "
+            "(lastModified); build the index again"
+        )
+    return origin
+
+
+def _deleted(store: Store, models: HubModels) -> list[str]:
+    """Models of the index that the Hub does not list."""
+    listed = set(models.ids())
+    return [id_ for id_ in store.ids() if id_ not in listed and not id_.startswith("builtin/")]

@@ -1,0 +1,94 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from hugginggpt.index.rows import card_of
+
+API = {
+    "id": "acme/parrot-7B",
+    "sha": "0" * 40,
+    "pipeline_tag": "text-generation",
+    "tags": ["transformers", "safetensors", "llama", "license:apache-2.0", "de", "en", "dataset:acme/talk"],
+    "downloads": 12,
+    "likes": 3,
+    "library_name": "transformers",
+    "lastModified": "2026-08-01T10:11:12.000Z",
+    "gated": "auto",
+    "config": {"architectures": ["LlamaForCausalLM"], "model_type": "llama"},
+    "safetensors": {"total": 7_241_732_096, "parameters": {"BF16": 7_241_732_096}},
+    "inferenceProviderMapping": {
+        "together": {"status": "live", "providerId": "x", "task": "conversational"},
+        "sambanova": {"status": "error", "providerId": "y", "task": "conversational"},
+    },
+    "card": "---\nlicense: mit\nlanguage: [de, en]\n---\n# Parrot\n\nParrot repeats what it is told.\n",
+}
+
+
+def made(**changes):
+    return card_of({**API, **changes})
+
+
+def test_the_facts_of_the_hub_are_those_of_the_card():
+    card = made()
+    assert (card.task, card.inferred, card.library) == ("text-generation", False, "transformers")
+    assert (card.license, card.languages) == ("mit", ("de", "en"))
+    assert (card.parameters, card.downloads, card.likes) == (7_241_732_096, 12, 3)
+    assert (card.revision, card.gated, card.updated) == ("0" * 40, True, date(2026, 8, 1))
+    assert (card.architecture, card.safetensors, card.providers) == ("LlamaForCausalLM", True, ("together",))
+    assert card.summary == "Parrot repeats what it is told. Languages: German, English. Data: acme/talk."
+
+
+def test_a_number_in_a_name_is_no_count_of_weights():
+    assert made(safetensors=None).parameters is None
+    assert made(safetensors=None, gguf={"total": 5}).parameters == 5
+
+
+def test_a_card_may_stand_in_a_data_set_with_other_columns():
+    card = card_of(
+        {
+            "modelId": "acme/parrot",
+            "last_modified": datetime(2025, 2, 3, tzinfo=UTC),
+            "tags": ["license:other", "pt-BR"],
+            "card": "---\npipeline_tag: translation\nlanguage: no\n---\nTranslates poems into Norwegian.",
+        }
+    )
+    assert (card.id, card.task, card.inferred) == ("acme/parrot", "translation", False)
+    assert (card.license, card.languages, card.updated) == ("other", ("no",), date(2025, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "base"),
+    [
+        ({"tags": ["base_model:acme/parrot", "base_model:quantized:acme/parrot"]}, "acme/parrot"),
+        ({"id": "joe/parrot-GGUF", "card": "---\nbase_model: acme/parrot\n---\n"}, "acme/parrot"),
+        ({"id": "joe/parrot-4bit-mlx", "cardData": {"base_model": ["acme/parrot"]}}, "acme/parrot"),
+        ({"id": "joe/my-parrot", "card": "---\nbase_model: acme/parrot\n---\n"}, ""),
+        ({"tags": ["base_model:finetune:acme/parrot"]}, ""),
+        ({"id": "joe/parrot-GGUF", "card": ""}, ""),
+    ],
+)
+def test_only_a_quantised_form_has_a_base_model(changes, base):
+    assert made(**changes).base_model == base
+
+
+def test_a_model_without_a_card_is_described_by_its_tags():
+    card = made(card="", tags=["medical", "de", "dataset:acme/talk", "license:mit", "transformers"])
+    assert card.summary == "Languages: German. About: medical. Data: acme/talk."
+    assert made(card=None, tags=[]).summary == "LlamaForCausalLM model."
+
+
+def test_codes_of_languages_are_told_by_name():
+    card = made(pipeline_tag="translation", card="* source languages: fi\n* target languages: deu_Latn, sv")
+    assert card.summary.startswith("source languages: Finnish. target languages: German, Swedish.")
+
+
+def test_front_matter_that_is_no_yaml_is_passed_over_entry_by_entry():
+    card = made(card="---\nlicense: [mit\nlanguage:\n- fr\nwidget: {\n---\nSings.", tags=[])
+    assert card.languages == ("fr",)
+    assert card.license == ""
+
+
+def test_weights_are_safetensors_where_tags_or_files_say_so():
+    assert made(tags=[], safetensors=None).safetensors is None
+    assert made(tags=[], safetensors=None, siblings=[{"rfilename": "a.bin"}]).safetensors is False
+    assert made(tags=[], safetensors=None, siblings=[{"rfilename": "a.safetensors"}]).safetensors is True
