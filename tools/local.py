@@ -20,7 +20,18 @@ from hugginggpt.tools.values import Inputs, Outputs
 
 # Every task that models do here: its recipe, as module:attribute. A new task is one row.
 RECIPES: dict[str, str] = {
+    "text-generation": "hugginggpt.tools.local_text:TEXT_GENERATION",
     "summarization": "hugginggpt.tools.local_text:SUMMARIZATION",
+    "translation": "hugginggpt.tools.local_translation:TRANSLATION",
+    "question-answering": "hugginggpt.tools.local_reading:QUESTION_ANSWERING",
+    "table-question-answering": "hugginggpt.tools.local_reading:TABLE_QUESTION_ANSWERING",
+    "text-classification": "hugginggpt.tools.local_reading:TEXT_CLASSIFICATION",
+    "zero-shot-classification": "hugginggpt.tools.local_reading:ZERO_SHOT_CLASSIFICATION",
+    "token-classification": "hugginggpt.tools.local_reading:TOKEN_CLASSIFICATION",
+    "fill-mask": "hugginggpt.tools.local_reading:FILL_MASK",
+    "sentence-similarity": "hugginggpt.tools.local_sentences:SENTENCE_SIMILARITY",
+    "feature-extraction": "hugginggpt.tools.local_sentences:FEATURE_EXTRACTION",
+    "text-ranking": "hugginggpt.tools.local_sentences:TEXT_RANKING",
 }
 
 _SHOWN = 0.5  # seconds between two events of a download
