@@ -14,7 +14,9 @@ def card(task, id_="tiny/model", **facts):
 
 @pytest.fixture
 def local():
-    return Local(RuntimeSettings(encoder=None))
+    runtime = Local(RuntimeSettings(encoder=None))
+    yield runtime
+    runtime.pool.close()
 
 
 async def test_a_model_of_the_hub_is_downloaded_and_run(tiny_hub, local):

@@ -5,6 +5,7 @@ running. Callers only hold futures, so they may be of any thread and any event l
 takes nothing from the others.
 """
 
+import atexit
 import gc
 import sys
 import threading
@@ -14,12 +15,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from hugginggpt.tools.machine import check_fits
 from hugginggpt.tools.runtime import PermanentError
 from hugginggpt.tools.values import Inputs, Outputs
 
 _QUIET = 0.0005  # seconds without another call after which those that came are run
+_FAREWELL = 5.0  # seconds for models that run when the process ends
 _PATIENCE = 10.0  # seconds that a model waits for room before one that always has calls gives way
 
 
@@ -34,6 +37,16 @@ class Model:
     run: Callable[[Any, Sequence[Inputs]], list[Outputs]]
     batch: int = 1
     """Most inputs of one `run`."""
+
+
+_pools: "WeakSet[Pool]" = WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    """Python would end under the feet of threads that are inside of a library, which can crash it."""
+    for pool in [*_pools]:
+        pool.close()
 
 
 class _Call(NamedTuple):
@@ -52,6 +65,7 @@ class Pool:
         self._seats: dict[str, _Seat] = {}
         self._held: dict[_Seat, int] = {}  # bytes, also of those that are leaving
         self._waiting: deque[tuple[_Seat, float]] = deque()  # for room, and since when
+        _pools.add(self)
 
     def submit(self, model: Model, inputs: Inputs) -> "Future[Outputs]":
         """Have the model run on these inputs. The future raises what `prepare` and `run` raise."""
@@ -73,6 +87,17 @@ class Pool:
         """Bytes that the models take which are loaded now, or are being loaded."""
         with self.lock:
             return sum(self._held.values())
+
+    def close(self) -> None:
+        """Has all models leave, and waits a moment for those that run. No call may follow."""
+        with self.lock:
+            seats = [*self._held]
+            for seat in seats:
+                seat.leaving = True
+                seat.arrived.notify()
+        until = time.monotonic() + _FAREWELL
+        for seat in seats:
+            seat.join(max(until - time.monotonic(), 0.0))
 
     def _seated(self, model: Model) -> "_Seat":
         self._seats[model.key] = seat = _Seat(model, self)
