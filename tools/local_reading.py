@@ -21,11 +21,12 @@ Labels = list[dict[str, str | float]]
 
 
 def _load(task: str, auto: str, folder: Path, place: Place, **options: Any) -> Any:  # noqa: ANN401, a pipeline
-    from transformers import pipeline
+    import transformers
 
     model = load_model(auto, folder, place)
     tokenizer = load_tokenizer(folder, model)
-    return pipeline(task, model=model, tokenizer=tokenizer, device=place.device, **options)
+    make: Any = transformers.pipeline  # it has a signature for every name of a task
+    return make(task, model=model, tokenizer=tokenizer, device=place.device, **options)
 
 
 def _architectures(mapping: str) -> Callable[[], frozenset[str]]:
