@@ -113,9 +113,13 @@ def _index(home: "Home") -> Finding:
 def _runtimes(home: "Home") -> Iterator[Finding]:
     from hugginggpt.graph import resources
     from hugginggpt.graph.context import Context, SettingsError
+    from hugginggpt.graph.preference import UnknownRuntimeError
 
     try:
         runtimes = resources.runtimes(home, Context.from_environment())
+    except UnknownRuntimeError as error:
+        yield Finding("runtime", "not as asked", str(error))
+        runtimes = resources.runtimes(home)
     except SettingsError:  # the controller's line says it
         runtimes = resources.runtimes(home)
     for runtime in runtimes.values():

@@ -16,6 +16,7 @@ LLM = r"auto|embedded|openai:.+|huggingface:.+|local:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
+_runtimes_here: set[str] = set()
 
 
 def _chat_model(value: object) -> object:
@@ -72,6 +73,13 @@ class Context:
     completion_price: Annotated[
         float, Field(ge=0, description="US dollars per million completion tokens.")
     ] = 0.0
+    runtimes: Annotated[
+        str,
+        StringConstraints(pattern=r"^([\w.-]+( *, *[\w.-]+)*)?$"),
+        Field(
+            description="Runtimes that may be used, best first, e.g. builtin,local; all where it is empty."
+        ),
+    ] = ""
     max_request_chars: Annotated[int, Field(gt=0, description="Longest request, in characters.")] = 100_000
     top_k: Annotated[int, Field(ge=1, le=50, description="Candidates on each task's shortlist.")] = 5
     max_tasks: Annotated[int, Field(ge=1, le=200, description="Most tasks a plan may have.")] = 40
@@ -97,6 +105,20 @@ class Context:
         """The Context itself; else one from the environment, as for None or a parent graph's own context."""
         return context if isinstance(context, cls) else cls.from_environment()
 
+    def runtime_names(self) -> list[str]:
+        """The runtimes that may be used, in order of preference; empty: all of them.
+
+        What the environment of this process names is a bound for callers from outside: they can narrow it,
+        and what goes beyond it raises `SettingsError`. A flag on the command line is no caller from outside.
+        """
+        asked, here = _names(self.runtimes), _names(os.environ.get(f"{_PREFIX}RUNTIMES", ""))
+        beyond = [name for name in asked if here and name not in here]
+        if beyond and self.runtimes not in _runtimes_here:
+            raise SettingsError(
+                f"runtimes={self.runtimes}: {beyond[0]} may not be used here, but {', '.join(here)}"
+            )
+        return asked or here
+
     @classmethod
     def from_environment(cls, **overrides: object) -> "Context":
         """Settings from the environment, then `overrides`. Raises `SettingsError` on a bad value."""
@@ -113,7 +135,12 @@ class Context:
             raise SettingsError(f"{name}={first['input']}: {first['msg']}") from error
         if isinstance(context.llm, str):
             _named_here.add(context.llm)
+        _runtimes_here.add(context.runtimes)
         return context
+
+
+def _names(listed: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
 
 
 @cache

@@ -91,6 +91,7 @@ async def _begun(state: State, context: Context, home: Home) -> Update:
     begun = await begin(state, context, await asyncio.to_thread(resources.store, home))
     if not await asyncio.to_thread(resources.is_prepared, home):
         tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
+    await asyncio.to_thread(resources.runtimes, home, context)
     await asyncio.to_thread(resources.index, home)  # says what is wrong with it before anything is planned
     return begun
 

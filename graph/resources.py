@@ -9,6 +9,7 @@ from functools import cache, partial
 from hugginggpt.graph.chat_models import choice
 from hugginggpt.graph.context import Accounts, Context, Home
 from hugginggpt.graph.events import tell
+from hugginggpt.graph.preference import preferred
 from hugginggpt.index.search import Index, ensure_index
 from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
 from hugginggpt.tools.breaker import Circuits
@@ -39,16 +40,18 @@ def store(home: Home) -> ArtifactStore:
 
 
 def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
-    """Every runtime by name, in order of preference.
+    """Every runtime by name, in order of preference; those that the Context leaves out are not available.
 
     They are the same for all runs but `chat`, which runs the language model of this Context. Raises
     `SettingsError`.
     """
     loaded = _loaded(home)
-    if context is None or not isinstance(chat := loaded.get(Chat.name), Chat):
+    if context is None:
         return loaded
-    model = choice(context.llm, Accounts.from_environment()).model
-    return {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
+    if isinstance(chat := loaded.get(Chat.name), Chat):
+        model = choice(context.llm, Accounts.from_environment()).model
+        loaded = {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
+    return preferred(loaded, context)
 
 
 @cache

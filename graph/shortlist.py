@@ -15,6 +15,8 @@ _OWN = 1.1
 at 1.05. Somebody has set up the language model for this, and it writes better than small models."""
 _MERIT = 0.05
 """What a model's merit weighs, as much as its popularity; see `Seen.merit`."""
+_KNOWN = 100
+"""Models of a task that are looked at to say why none can be run."""
 
 
 def shortlist(
@@ -60,7 +62,7 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
     """One line: why no model can do a task here, and what would make one available. Blocks."""
     if tried and tried["attempts"]:
         return f"every available model for {task.task} was tried"
-    cards = index.cards(task.task)
+    cards = [hit.card for hit in index.search(TASKS[task.task].description, task=task.task, k=_KNOWN)]
     missing = [
         f"{r.name}: {state.reason}"
         for r in runtimes.values()

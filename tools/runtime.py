@@ -112,9 +112,11 @@ class PermanentError(RunError):
 
 
 def load_runtimes(settings: RuntimeSettings) -> dict[str, Runtime]:
-    """One of each row of `RUNTIMES`, by name. Nothing heavy is imported or loaded."""
+    """One of each row of `RUNTIMES`, by name, and then those of other packages. Ours load nothing heavy."""
+    from hugginggpt.tools.plugins import plugins
+
     loaded: dict[str, Runtime] = {}
     for name, row in RUNTIMES.items():
         module, _, attribute = row.partition(":")
         loaded[name] = getattr(import_module(module), attribute)(settings)
-    return loaded
+    return {**loaded, **plugins(settings, loaded)}
