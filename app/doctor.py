@@ -114,9 +114,13 @@ def _runtimes(home: "Home") -> Iterator[Finding]:
     from hugginggpt.graph import resources
     from hugginggpt.graph.context import Context, SettingsError
     from hugginggpt.graph.preference import UnknownRuntimeError
+    from hugginggpt.graph.servers import EndpointsError
 
     try:
         runtimes = resources.runtimes(home, Context.from_environment())
+    except EndpointsError as error:
+        yield Finding("runtime", "none", str(error))
+        return
     except UnknownRuntimeError as error:
         yield Finding("runtime", "not as asked", str(error))
         runtimes = resources.runtimes(home)

@@ -86,6 +86,14 @@ class Context:
     max_items: Annotated[int, Field(ge=1, le=10_000, description="Most items one `each` task runs over.")] = (
         64
     )
+    provider: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9-]+$",
+            description="Inference Provider: a name, or auto for the first in your account's order; cheapest "
+            "and fastest are for chat models, and auto for others.",
+        ),
+    ] = "auto"
     max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
     task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
     task_deadline: Annotated[
@@ -156,23 +164,31 @@ class Accounts:
     openai_url: str
     openai_model: str
     hf_token: str
+    bill_to: str
+    """The organisation on the Hub that pays for Inference Providers; empty for the account of the token."""
+    endpoints: str
+    """Servers of one's own, as JSON or the path of a file of it; `servers.py` reads it."""
     named_here: frozenset[str]
     """Values of `Context.llm` that came from this process's own environment or command line."""
 
     @classmethod
     def from_environment(cls) -> "Accounts":
-        """`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL` and `HF_TOKEN`; empty where not set."""
-
-        def value(name: str) -> str:
-            return os.environ.get(name, "").strip()
-
+        """`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`, `HF_TOKEN`, and ours; empty where not set."""
+        value = cls.secret
         return cls(
             openai_key=value("OPENAI_API_KEY"),
             openai_url=value("OPENAI_BASE_URL"),
             openai_model=value("OPENAI_MODEL"),
             hf_token=value("HF_TOKEN"),
+            bill_to=value(f"{_PREFIX}BILL_TO"),
+            endpoints=value(f"{_PREFIX}ENDPOINTS"),
             named_here=frozenset(_named_here),
         )
+
+    @staticmethod
+    def secret(name: str) -> str:
+        """The value of an environment variable that holds a key; empty where it is not set."""
+        return os.environ.get(name, "").strip()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ async def plan(state: State, runtime: Runtime[Context]) -> Update:
     try:
         context = Context.of(runtime.context)
         controller = controller_for(home, context)
+        await asyncio.to_thread(resources.runtimes, home, context)  # that their settings can be used
         begun = await _begun(state, context, home)
     except _REFUSALS as error:
         return _refused(str(error))

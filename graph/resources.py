@@ -6,7 +6,8 @@ All of these block when they are opened; nodes open them in a thread.
 
 from functools import cache, partial
 
-from hugginggpt.graph.chat_models import choice
+from hugginggpt.graph import servers
+from hugginggpt.graph.chat_models import ChatModel, choice
 from hugginggpt.graph.context import Accounts, Context, Home
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.preference import preferred
@@ -15,7 +16,8 @@ from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
 from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.chat import Chat
 from hugginggpt.tools.encoder import Encoder, load_encoder
-from hugginggpt.tools.runtime import Runtime, RuntimeSettings, load_runtimes
+from hugginggpt.tools.providers import Providers
+from hugginggpt.tools.runtime import Endpoint, Runtime, RuntimeSettings, load_runtimes
 from hugginggpt.tools.seen import Seen
 
 
@@ -42,16 +44,21 @@ def store(home: Home) -> ArtifactStore:
 def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
     """Every runtime by name, in order of preference; those that the Context leaves out are not available.
 
-    They are the same for all runs but `chat`, which runs the language model of this Context. Raises
-    `SettingsError`.
+    They are the same for all runs but `chat`, which runs the language model of this Context, and `providers`,
+    which are chosen by it. Raises `SettingsError`.
     """
-    loaded = _loaded(home)
+    accounts = Accounts.from_environment()
+    loaded = _loaded(home, accounts.hf_token, accounts.bill_to, servers.endpoints(accounts))
     if context is None:
         return loaded
-    if isinstance(chat := loaded.get(Chat.name), Chat):
-        model = choice(context.llm, Accounts.from_environment()).model
-        loaded = {**loaded, Chat.name: chat.on(model, context.llm_pictures)}
-    return preferred(loaded, context)
+    model = choice(context.llm, accounts).model
+    return preferred({name: _for_run(each, context, model) for name, each in loaded.items()}, context)
+
+
+def _for_run(runtime: Runtime, context: Context, model: ChatModel | None) -> Runtime:
+    if isinstance(runtime, Chat):
+        return runtime.on(model, context.llm_pictures)
+    return runtime.on(context.provider) if isinstance(runtime, Providers) else runtime
 
 
 @cache
@@ -67,5 +74,8 @@ def seen(home: Home) -> Seen:
 
 
 @cache
-def _loaded(home: Home) -> dict[str, Runtime]:
-    return load_runtimes(RuntimeSettings(encoder=partial(encoder, home), tell=tell))
+def _loaded(home: Home, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Runtime]:
+    settings = RuntimeSettings(
+        encoder=partial(encoder, home), tell=tell, hf_token=hf_token, bill_to=bill_to, endpoints=endpoints
+    )
+    return load_runtimes(settings)

@@ -197,7 +197,7 @@ async def test_a_table_is_sent_whole_as_csv(chat, llm):
     [
         (Fails(401), "account"),
         (Fails(400), "server"),
-        (Fails(404), "server"),
+        (Fails(404), "missing"),
         (Fails(429, headers={"Retry-After": "3600"}), "busy"),
         (Says(""), "empty"),
         (Says(" \n"), "empty"),

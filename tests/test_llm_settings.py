@@ -1,5 +1,6 @@
 """Which language model a setting means, and where its requests, and the keys, go."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hugginggpt.graph.app import graph
 from hugginggpt.graph.chat_models import choice
 from hugginggpt.graph.context import Accounts, Context, SettingsError
 
-NOTHING = {"openai_key": "", "openai_url": "", "openai_model": "", "hf_token": "", "named_here": frozenset()}
+NOTHING = {field.name: "" for field in dataclasses.fields(Accounts)} | {"named_here": frozenset()}
 URL = "http://127.0.0.1:8000/v1"
 
 

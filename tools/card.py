@@ -4,6 +4,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_ELSEWHERE = frozenset({"builtin", "chat", "endpoint"})
+
 
 class ModelCard(BaseModel):
     """The facts of one model, as the Hub states them, and a summary to search by."""
@@ -43,6 +45,11 @@ class ModelCard(BaseModel):
     def author(self) -> str:
         """The account that the repository belongs to."""
         return self.id.partition("/")[0]
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the id is a repository on the Hub, as far as an id can tell."""
+        return self.id.count("/") == 1 and self.author not in _ELSEWHERE
 
     @property
     def builtin(self) -> bool:

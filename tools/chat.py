@@ -144,7 +144,7 @@ class Chat:
             completion_tokens=used["output_tokens"] if used else about(len(reply.text)),
             seconds=round(time.monotonic() - started, 4),
         )
-        return {"text": _text(reply)}
+        return {"text": reply_text(reply)}
 
 
 def about(characters: int) -> int:
@@ -189,16 +189,21 @@ def _table(rows: Rows) -> str:
 
 
 def _picture(picture: Media) -> dict[str, Any]:
-    """The content block of a picture; scaled down, as PNG, where not every server would take it as it is."""
-    data, media_type = picture.data, picture.media_type
-    if media_type not in _AS_THEY_ARE or len(data) > _MOST_BYTES:
-        image = readers.decode_image(data)
-        image.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
-        data, media_type = readers.encode_png(image), "image/png"
-    return {"type": "image", "base64": base64.b64encode(data).decode(), "mime_type": media_type}
+    """The content block of a picture."""
+    sent = to_look_at(picture)
+    return {"type": "image", "base64": base64.b64encode(sent.data).decode(), "mime_type": sent.media_type}
 
 
-def _text(reply: AIMessage) -> str:
+def to_look_at(picture: Media) -> Media:
+    """The picture; scaled down, as PNG, where not every server would take it as it is. Blocks."""
+    if picture.media_type in _AS_THEY_ARE and len(picture.data) <= _MOST_BYTES:
+        return picture
+    image = readers.decode_image(picture.data)
+    image.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
+    return Media(readers.encode_png(image), "image/png", picture.name)
+
+
+def reply_text(reply: AIMessage) -> str:
     """What the model wrote, without its thoughts. Raises `PermanentError` where that is no result."""
     facts = reply.response_metadata
     end = str(facts.get("finish_reason") or facts.get("stop_reason") or "").lower()

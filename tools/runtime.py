@@ -1,9 +1,9 @@
 """A runtime is a way to run models: its protocol, and the table of all of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,8 @@ from hugginggpt.tools.values import Inputs, Outputs
 RUNTIMES: dict[str, str] = {
     "builtin": "hugginggpt.tools.builtin:Builtin",
     "chat": "hugginggpt.tools.chat:Chat",
+    "endpoints": "hugginggpt.tools.endpoints:Endpoints",
+    "providers": "hugginggpt.tools.providers:Providers",
     "local": "hugginggpt.tools.local:Local",
 }
 
@@ -35,18 +37,37 @@ def _nobody_listens(type_: str, **facts: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server that runs a model, as this process is told of it."""
+
+    url: str
+    model: str = ""
+    """The model's id; empty where the server is for any model of the task."""
+    task: str = ""
+    """The task that it does; empty where the card of the model says it."""
+    token: str = field(default="", repr=False)
+    """What the server wants to see as `Authorization: Bearer`; empty for nothing."""
+    speaks: Literal["", "openai", "tgi", "tei", "inference"] = ""
+    """Its protocol; empty to find out."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """What runtimes are handed when they are made.
 
     `encoder` loads the process's encoder; it blocks. `tell` writes an event of the run's stream: its type,
     and facts by name. `memory` is what models on this machine may take, in bytes; None: a part of what is
-    free. `max_download` is the largest model that is downloaded, in bytes; 0: none is.
+    free. `max_download` is the largest model that is downloaded, in bytes; 0: none is. `bill_to` is the
+    organisation on the Hub that pays for Inference Providers; empty for the account of the token.
     """
 
     encoder: Callable[[], Encoder]
     tell: Callable[..., None] = _nobody_listens
     memory: int | None = None
     max_download: int = 2 * 10**9
+    hf_token: str = field(default="", repr=False)
+    bill_to: str = ""
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class Runtime(Protocol):
