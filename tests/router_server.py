@@ -1,7 +1,8 @@
 """A router on loopback that speaks the Inference Providers' API as huggingface_hub calls it.
 
-A model is called by its task: `org/summarization` summarizes. Third parties are there as far as their ways
-to answer differ: fal-ai has a job that is polled and a URL, replicate a URL, together base64 in JSON.
+A model is called by its task: `org/summarization` summarizes, and so does `other/summarization`. Third
+parties are there as far as their ways to answer differ: fal-ai has a job that is polled and a URL, replicate
+a URL, together base64 in JSON.
 """
 
 import base64
@@ -124,6 +125,8 @@ class RouterServer(Server):
         self.faults = []
         self.result = f"{self.url}/files/result"
         self.file = png()
+        self.sent = 0
+        """Bytes of huge answers."""
 
     def asked(self):
         """What was posted."""
@@ -134,7 +137,7 @@ class RouterServer(Server):
             return self.faults.pop(0)
         if path == "/v1/chat/completions":
             return chat(f"Said by {body['model']}.")
-        if found := re.fullmatch(r"/hf-inference/models/org/([a-z-]+)(/pipeline/([a-z-]+))?", path):
+        if found := re.fullmatch(r"/hf-inference/models/[a-z]+/([a-z-]+)(/pipeline/([a-z-]+))?", path):
             return ANSWERS[found[3] or found[1]]
         if method == "POST" and path.startswith("/fal-ai/"):
             if not path.endswith("?_subdomain=queue"):
@@ -231,6 +234,11 @@ def stalls(handler):
     handler.server.over.wait(30)
 
 
+def breaks(handler):
+    """The beginning of an answer, and the end of the connection."""
+    handler.send(200, b"{" + b" " * 1000, cut=10, kind="application/json")
+
+
 def huge(*, declared):
     """An answer of 2 GB, for as long as somebody reads it."""
 
@@ -241,5 +249,6 @@ def huge(*, declared):
         chunk = block if declared else b"100000\r\n" + block + b"\r\n"
         for _ in range(HUGE >> 20):
             handler.wfile.write(chunk)
+            handler.server.sent += len(block)
 
     return answer
