@@ -223,6 +223,11 @@ class Home:
         return self.folder / "seen.sqlite"
 
     @property
+    def spaces(self) -> str:
+        """Gradio Spaces by task, as JSON: `HUGGINGGPT_SPACES`; empty where none is named."""
+        return os.environ.get(f"{_PREFIX}SPACES", "")
+
+    @property
     def encoder_cache(self) -> Path:
         """Folder of the encoder in its fast form: `HUGGINGGPT_ENCODER_CACHE`, else one in the home folder."""
         return Path(os.environ.get(f"{_PREFIX}ENCODER_CACHE") or self.folder / "encoder")

@@ -76,6 +76,11 @@ def seen(home: Home) -> Seen:
 @cache
 def _loaded(home: Home, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Runtime]:
     settings = RuntimeSettings(
-        encoder=partial(encoder, home), tell=tell, hf_token=hf_token, bill_to=bill_to, endpoints=endpoints
+        encoder=partial(encoder, home),
+        tell=tell,
+        hf_token=hf_token,
+        bill_to=bill_to,
+        endpoints=endpoints,
+        spaces=home.spaces,
     )
     return load_runtimes(settings)

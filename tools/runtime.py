@@ -18,6 +18,7 @@ RUNTIMES: dict[str, str] = {
     "endpoints": "hugginggpt.tools.endpoints:Endpoints",
     "providers": "hugginggpt.tools.providers:Providers",
     "local": "hugginggpt.tools.local:Local",
+    "spaces": "hugginggpt.tools.spaces:Spaces",
 }
 
 
@@ -59,6 +60,7 @@ class RuntimeSettings:
     and facts by name. `memory` is what models on this machine may take, in bytes; None: a part of what is
     free. `max_download` is the largest model that is downloaded, in bytes; 0: none is. `bill_to` is the
     organisation on the Hub that pays for Inference Providers; empty for the account of the token.
+    `spaces` names Gradio Spaces, as JSON; see `spaces.read_settings`.
     """
 
     encoder: Callable[[], Encoder]
@@ -68,6 +70,7 @@ class RuntimeSettings:
     hf_token: str = field(default="", repr=False)
     bill_to: str = ""
     endpoints: tuple[Endpoint, ...] = ()
+    spaces: str = ""
 
 
 class Runtime(Protocol):
