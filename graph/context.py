@@ -95,7 +95,9 @@ class Context:
         ),
     ] = "auto"
     max_parallel: Annotated[int, Field(ge=1, le=256, description="Most tasks that run at once.")] = 8
-    task_timeout: Annotated[float, Field(gt=0, description="Seconds one attempt at a task may take.")] = 120.0
+    task_timeout: Annotated[
+        float, Field(gt=0, description="Seconds one attempt at a task may take, without downloads.")
+    ] = 120.0
     task_deadline: Annotated[
         float, Field(gt=0, description="Seconds all attempts at a task may take together.")
     ] = 600.0

@@ -132,6 +132,12 @@ async def test_the_deadline_ends_all_attempts():
     assert run.error["message"].startswith("no result within 0.5 s of attempts; the last: bench/b:")
 
 
+async def test_a_candidate_that_has_to_be_downloaded_has_until_the_deadline():
+    far = candidate("far", ready=False)
+    run = await work(Replies(far=[0.3]), limits=Limits(timeout=0.1), models=[far])
+    assert run.outputs == {"text": "far"}
+
+
 async def test_no_backoff_goes_beyond_the_deadline(monkeypatch):
     started = time.monotonic()
     run = await work(Replies(a=[DOWN]), limits=Limits(max_attempts=10, deadline=0.3))

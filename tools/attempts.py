@@ -65,9 +65,9 @@ async def run_shortlist(candidates: Sequence[Candidate], call: Call) -> Run:
     jitter (0.5 s doubling up to 30 s). A permanent one, an attempt that runs out of time or a rejected output
     goes on to the next candidate at once. So does a server that asks for a longer pause than the next
     candidate takes: as long as it took so far, 5 s where nothing was seen of it, 60 s where it has to be
-    downloaded. A candidate whose circuit is open is passed over, which is an attempt with that error.
-    Where nothing else is left, the one that is free first of those that were passed over or asked for a pause
-    is tried after all, when its pause is over.
+    downloaded, which has until the deadline. A candidate whose circuit is open is passed over, which is an
+    attempt with that error. Where nothing else is left, the one that is free first of those that were passed
+    over or asked for a pause is tried after all, when its pause is over.
     """
     work = _Work(call, time.monotonic() + call.limits.deadline)
     for number, candidate in enumerate(candidates):
@@ -176,18 +176,19 @@ class _Work:
 
 async def _outputs(candidate: Candidate, call: Call, left: float) -> Outputs:
     """What the model gives in its time, or in what is left. Raises `RunError` for whatever goes wrong."""
+    most = call.limits.timeout if candidate.ready else left
     try:
-        async with asyncio.timeout(min(call.limits.timeout, left)) as limit:
+        async with asyncio.timeout(min(most, left)) as limit:
             return await call.runtimes[candidate.runtime].run(candidate.card, call.task, call.inputs)
     except RunError:
         raise
     except TimeoutError as error:
         if not limit.expired():
             raise TransientError("timeout", "did not answer in time") from error
-        if left < call.limits.timeout:
+        if left <= most:
             raise PermanentError("deadline", f"no result before the task's deadline, {left:.3g} s") from error
         # the same again would take as long
-        raise PermanentError("timeout", f"no result within {call.limits.timeout:g} s") from error
+        raise PermanentError("timeout", f"no result within {most:g} s") from error
     except Exception as error:
         _log.warning("%s on %s failed", candidate.card.id, candidate.runtime, exc_info=error)
         raise PermanentError("error", f"{type(error).__name__}: {error}") from error

@@ -193,15 +193,19 @@ def _merged(path: Path, calls: Sequence[Call]) -> Sights:
 
 
 def _transact(path: Path, calls: Sequence[Call]) -> Sights:
-    path.parent.mkdir(parents=True, exist_ok=True)
     sights: Sights = {}
+    if not calls and not path.exists():
+        return sights
+    path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, timeout=_BUSY, isolation_level=None)) as file:
-        file.execute("PRAGMA synchronous = OFF")  # a file that a power cut damages is made anew
-        file.execute("BEGIN IMMEDIATE")
-        file.execute(_CREATE)
+        if calls:
+            file.execute("PRAGMA synchronous = OFF")  # a file that a power cut damages is made anew
+            file.execute("BEGIN IMMEDIATE")
+            file.execute(_CREATE)
         for row in file.execute(_READ):
             sights.setdefault(row[0], {})[row[1]] = Sight(*row)
         changed = {(call.model, call.runtime): _add(sights, call) for call in calls}
         file.executemany(_WRITE, map(astuple, changed.values()))
-        file.execute("COMMIT")
+        if calls:
+            file.execute("COMMIT")
     return sights

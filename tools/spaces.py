@@ -93,7 +93,7 @@ class Spaces:
             self._fault = f"HUGGINGGPT_SPACES cannot be read: {' '.join(str(error).split())}"
             settings.tell("notice", message=self._fault)
         self._clients: dict[str, Client] = {}
-        self._connecting = threading.Lock()
+        self._connecting = {space.space: threading.Lock() for space in self._spaces.values()}
 
     def available(self) -> Availability:
         """Whether Spaces are named, and the package that calls them is installed."""
@@ -147,7 +147,7 @@ class Spaces:
 
     def _client(self, address: str) -> "Client":
         """The connection to an app, made once."""
-        with self._connecting:
+        with self._connecting[address]:
             if address not in self._clients:
                 self._clients[address] = _connected(address)
             return self._clients[address]
