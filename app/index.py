@@ -52,6 +52,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     search.add_argument("--task", metavar="TASK", help="only models of this task")
     search.add_argument("--top-k", metavar="K", type=int, default=10, help="how many models (default 10)")
     info = commands.add_parser("info", help="what it holds, and what it was made with")
+    info.add_argument("--verify", action="store_true", help="read all its files and say which is damaged")
     for command in (build, update, search, info):
         command.add_argument(
             "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX)"
@@ -215,10 +216,12 @@ def _short(number: int | None) -> str:
 
 
 def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
-    from hugginggpt.index import index_info
+    from hugginggpt.index import index_info, manifest
     from hugginggpt.index.origin import Origin
 
     info = index_info(folder)
+    if args.verify:
+        manifest.check(folder, info)
     size = sum(file.bytes for file in info.files)
     if args.json:
         origin = asdict(Origin.parse(info.source))
@@ -226,6 +229,8 @@ def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
         print(json.dumps(told, default=str))
         return 0
     print(f"{info.models} models for {len(info.tasks)} tasks in {folder}")
+    if args.verify:
+        print(f"{len(info.files)} files, all as they were written")
     print(f"written {info.created} from {_described(Origin.parse(info.source))}, {size:,} bytes")
     print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector")
     for task, count in info.tasks.items():

@@ -1,9 +1,11 @@
 """The words of a segment's cards, in a tantivy index: BM25 within a task, or over all."""
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from math import log
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
 
 if TYPE_CHECKING:
-    from tantivy import Query, Schema, TextAnalyzer
+    from tantivy import Query, Schema, Searcher, TextAnalyzer
 
 _HEAP = 256 << 20
 _MOST_WORDS = 10
@@ -33,6 +35,7 @@ class LexicalWriter:
         import tantivy
 
         folder.mkdir()
+        self._folder = folder
         self._writer = tantivy.Index(_schema(), path=str(folder)).writer(_HEAP, 1)
         self._rows = 0
 
@@ -52,6 +55,11 @@ class LexicalWriter:
         """Finish. Raises `ValueError` where there is no room."""
         self._writer.commit()
         self._writer.wait_merging_threads()
+        for path in self._folder.iterdir():
+            if path.suffix == ".lock":
+                path.unlink()
+            else:  # tantivy makes some of them its owner's alone
+                path.chmod(self._folder.stat().st_mode & 0o666)
 
 
 class Lexical:
@@ -59,10 +67,8 @@ class Lexical:
 
     def __init__(self, folder: Path) -> None:
         """Raises `ValueError` when it is not such a folder."""
-        import tantivy
-
-        self._searcher = tantivy.Index.open(str(folder)).searcher()
-        self.cards = self._searcher.num_docs
+        self._searcher = _open(folder)
+        self.cards: int = self._searcher.num_docs
 
     def count(self, word: str) -> int:
         """How many cards say it."""
@@ -121,6 +127,19 @@ def weights(words: Sequence[str], segments: Sequence[Lexical]) -> dict[str, floa
     counts = {word: sum(segment.count(word) for segment in segments) for word in words}
     rarest = sorted((count, word) for word, count in counts.items() if count)[:_MOST_WORDS]
     return {word: idf(count, cards) for count, word in rarest}
+
+
+def _open(folder: Path) -> "Searcher":
+    import tantivy
+
+    if os.access(folder, os.W_OK):
+        return tantivy.Index.open(str(folder)).searcher()
+    # tantivy makes a lock file to open an index. Where it may not, it gets a folder of links to the files.
+    with TemporaryDirectory() as links:
+        for path in folder.iterdir():
+            if path.suffix != ".lock":
+                Path(links, path.name).symlink_to(path.resolve())
+        return tantivy.Index.open(links).searcher()
 
 
 @cache

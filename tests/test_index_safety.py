@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,19 @@ def test_a_damaged_file_is_named(tmp_path, encoder, kind, how):
         ensure_index(tmp_path, encoder)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_fault_that_leaves_size_and_time_as_they_were_is_found_by_reading_all(tmp_path, encoder):
+    build_index(tmp_path, [OLD], encoder)
+    info = manifest.index_info(tmp_path)
+    manifest.check(tmp_path, info)
+    path = file_of(tmp_path, "vectors")
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    damage(path, "changed")
+    os.utime(path, ns=times)
+    open_index(tmp_path, encoder)
+    with pytest.raises(CorruptIndexError, match="vectors: missing or damaged"):
+        manifest.check(tmp_path, info)
 
 
 @pytest.mark.parametrize("how", ["truncated", "changed"])

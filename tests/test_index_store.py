@@ -1,7 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 
-from hugginggpt.index import IndexBuildError, manifest
+from hugginggpt.index import IndexBuildError, manifest, vectors
 from hugginggpt.index.filters import Filters
 from hugginggpt.index.store import Store
 from hugginggpt.index.write import update_index, write_index
@@ -162,3 +164,79 @@ def test_a_word_weighs_the_same_in_an_update_as_in_what_was_there(written, updat
     found = store.lexical("knits 7", 2)
     assert sorted(ids(store, found)) == ["a/7", "b/7"]
     assert found[1][0] == pytest.approx(found[1][1], rel=0.05)
+
+
+def test_a_reader_goes_on_with_what_it_has_open_when_the_files_are_gone(tmp_path, written):
+    store = written(*((card(f"a/{n}", license="mit"), vector(1, n)) for n in range(50)))
+    for path in [*tmp_path.glob("*.words/*"), *(path for path in tmp_path.iterdir() if path.is_file())]:
+        path.unlink()
+    assert ids(store, store.nearest(vector(1), 1, Filters(license="mit"))) == ["a/0"]
+    assert len(ids(store, store.lexical("translates", 100))) == 50
+    assert store.card("a/7").id == "a/7"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become somebody else"
+)
+def test_somebody_who_may_only_read_the_folder_can_search(tmp_path, written):
+    store = written((card("a/a"), vector(1)))
+    for path in (tmp_path, *tmp_path.parents):
+        path.chmod(path.stat().st_mode | 0o555)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.setuid(65534)
+            mine = Store(tmp_path, store.info)
+            status = 0 if ids(mine, mine.lexical("translates", 1)) == ["a/a"] else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_readers_are_answered_while_an_update_is_written(tmp_path, written):
+    written(*((card(f"a/{n}"), vector(1, n)) for n in range(2000)))
+    answered = []
+
+    def changes():
+        for start in range(0, 500, 100):
+            answered.append(
+                ids(now := Store(tmp_path, manifest.index_info(tmp_path)), now.nearest(vector(1), 1))
+            )
+            yield block(
+                *((card(f"a/{n}", summary="New."), vector(0, 1, n)) for n in range(start, start + 100))
+            )
+
+    info = update_index(tmp_path, changes())
+    assert answered == [["a/0"]] * 5
+    assert info.models == 2000
+    after = Store(tmp_path, info)
+    assert ids(after, after.nearest(vector(1), 1)) == ["a/500"]
+
+
+def test_in_a_large_task_nearly_all_of_the_nearest_are_found_and_none_that_does_not_pass(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(vectors, "_LOOKED_AT", 2_000)
+    monkeypatch.setattr(vectors, "_EXACT", 1_000)
+    random = np.random.default_rng(0)
+    middles = random.standard_normal((40, 8))
+    points = (middles[random.integers(40, size=20_000)] + 0.3 * random.standard_normal((20_000, 8))).astype(
+        "f4"
+    )
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    cards = [card(f"a/{n}", license="mit" if n % 50 == 0 else "gpl-3.0") for n in range(20_000)]
+    store = Store(tmp_path, write_index(tmp_path, [(cards, points)], Made, "custom"))
+
+    def recall(where, numbers):
+        """Share of what is found that is as near as the ten nearest, to the second digit."""
+        shares = []
+        for query in points[:30]:
+            tenth = np.sort(points[numbers] @ query)[-10]
+            found = [int(name.partition("/")[2]) for name in ids(store, store.nearest(query, 10, where))]
+            assert set(found) <= set(numbers.tolist())
+            shares.append(np.mean(points[found] @ query > tenth - 1e-2))
+        return np.mean(shares)
+
+    assert recall(Filters(task="translation"), np.arange(20_000)) > 0.98
+    assert recall(Filters(license="mit"), np.arange(0, 20_000, 50)) > 0.98

@@ -1,0 +1,126 @@
+"""A Hub of any size with the statistics of the real one: cards and vectors, made up as they are asked for.
+
+Fit on the cards with a text in ../shared/data/hub_models_2022.jsonl.gz and on their embeddings:
+
+- vectors are a mixture of Gaussians, 256 k-means cluster means with the share that each has in each task, around
+  them the covariance that all clusters have in common, at each cluster's own width;
+- summaries have the real lengths, and words as often as the cards of their task say them;
+- tasks, licences, languages, sizes and downloads are drawn from real cards.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index import read_cards
+from hugginggpt.index.build import text_of
+from hugginggpt.index.staging import Block
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import DEFAULT_ENCODER, Encoder, load_encoder
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+HUB, REQUESTS = DATA / "hub_models_2022.jsonl.gz", DATA / "gorilla" / "dev_queries.jsonl"
+CLUSTERS = 256
+SAYS_SOMETHING = 80  # characters of a summary
+Vectors = NDArray[np.float32]
+
+
+def data_is_there() -> bool:
+    """Whether there is something to fit on; says so where there is not."""
+    missing = [str(path) for path in (HUB, REQUESTS) if not path.exists()]
+    if missing:
+        sys.stdout.write(f"needs {', '.join(missing)}, which is not here: nothing was measured\n")
+    return not missing
+
+
+def real(work: Path) -> tuple[list[ModelCard], Vectors]:
+    """The real cards with a text, and their embeddings, which are kept in `work` (two minutes the first time)."""
+    cards = [card for card in read_cards(HUB) if len(card.summary) >= SAYS_SOMETHING]
+    return cards, embedded(work / "cards.npy", [text_of(card) for card in cards], work)
+
+
+def requests(work: Path) -> tuple[list[str], Vectors]:
+    """Real requests, and their embeddings."""
+    texts = [json.loads(line)["query"] for line in REQUESTS.read_text().splitlines()]
+    return texts, embedded(work / "requests.npy", texts, work)
+
+
+def embedded(path: Path, texts: Sequence[str], work: Path) -> Vectors:
+    """Embeddings of the texts, kept in a file."""
+    if path.exists() and len(known := np.load(path, allow_pickle=False)) == len(texts):
+        return np.asarray(known, np.float32)
+    encoder: Encoder = load_encoder(DEFAULT_ENCODER, work / "encoder")
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    vectors = np.empty((len(texts), encoder.dimension), np.float32)
+    for start in range(0, len(order), 64):
+        places = order[start : start + 64]
+        vectors[places] = encoder.encode([texts[place] for place in places])
+    np.save(path, vectors, allow_pickle=False)
+    return vectors
+
+
+class Hub:
+    """Makes cards and vectors up. The same seed gives the same ones."""
+
+    def __init__(self, cards: Sequence[ModelCard], vectors: Vectors, seed: int = 0) -> None:
+        import faiss
+
+        self._random = np.random.default_rng(seed)
+        self._cards = cards
+        kmeans = faiss.Kmeans(vectors.shape[1], CLUSTERS, niter=15, seed=1)
+        kmeans.train(vectors)
+        self._of = kmeans.index.search(vectors, 1)[1][:, 0]
+        used = [np.flatnonzero(self._of == cluster) for cluster in range(CLUSTERS)]
+        self._means = np.stack(
+            [vectors[u].mean(axis=0) if len(u) else c for u, c in zip(used, kmeans.centroids, strict=True)]
+        )
+        apart = vectors - self._means[self._of]
+        widths = [float(np.sqrt((apart[u] ** 2).sum(axis=1).mean())) if len(u) else 0.0 for u in used]
+        self._widths = np.maximum(np.array(widths, np.float32), 0.05)
+        values, axes = np.linalg.eigh(np.cov((apart / self._widths[self._of, None]).T))
+        self._shape = (axes * np.sqrt(np.maximum(values, 0))).T.astype(np.float32)
+        self._words = [card.summary.split() for card in cards]
+        self._said = self._said_by_task()
+
+    def blocks(self, models: int, size: int = 16_384, prefix: str = "hub") -> Iterator[Block]:
+        """So many cards and their vectors."""
+        for start in range(0, models, size):
+            yield self._block(start, min(size, models - start), prefix)
+
+    def _block(self, first: int, number: int, prefix: str) -> Block:
+        # A real card lends its task, its cluster and its facts: their shares come out as they are.
+        lenders = self._random.integers(len(self._cards), size=number)
+        clusters = self._of[lenders]
+        noise = self._random.standard_normal((number, self._means.shape[1]), dtype=np.float32) @ self._shape
+        vectors = self._means[clusters] + self._widths[clusters, None] * noise
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        cards = [
+            self._cards[lender].model_copy(
+                update={
+                    "id": f"{prefix}{self._random.integers(300_000)}/"
+                    f"{self._cards[lender].id.rpartition('/')[2]}-{first + place:x}",
+                    "summary": self._summary(int(lender)),
+                }
+            )
+            for place, lender in enumerate(lenders.tolist())
+        ]
+        return cards, vectors.astype(np.float32)
+
+    def _summary(self, lender: int) -> str:
+        words, cumulated = self._said[self._cards[lender].task]
+        drawn = np.searchsorted(cumulated, self._random.random(len(self._words[lender])))
+        return " ".join(words[place] for place in drawn.tolist())
+
+    def _said_by_task(self) -> dict[str, tuple[list[str], NDArray[np.float64]]]:
+        counts: dict[str, Counter[str]] = {}
+        for card, words in zip(self._cards, self._words, strict=True):
+            counts.setdefault(card.task, Counter()).update(words)
+        return {
+            task: (list(count), np.cumsum(np.array(list(count.values()), np.float64) / count.total())[:-1])
+            for task, count in counts.items()
+        }
