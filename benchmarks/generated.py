@@ -2,8 +2,8 @@
 
 Fit on the cards with a text in ../shared/data/hub_models_2022.jsonl.gz and on their embeddings:
 
-- vectors are a mixture of Gaussians, 256 k-means cluster means with the share that each has in each task, around
-  them the covariance that all clusters have in common, at each cluster's own width;
+- vectors are a mixture of 256 Gaussians: the means of k-means clusters, each with its share in each task, and
+  around them the covariance that all clusters have in common, at each cluster's own width;
 - summaries have the real lengths, and words as often as the cards of their task say them;
 - tasks, licences, languages, sizes and downloads are drawn from real cards.
 """
@@ -39,7 +39,7 @@ def data_is_there() -> bool:
 
 
 def real(work: Path) -> tuple[list[ModelCard], Vectors]:
-    """The real cards with a text, and their embeddings, which are kept in `work` (two minutes the first time)."""
+    """The real cards with a text, and their embeddings, which are kept in `work`."""
     cards = [card for card in read_cards(HUB) if len(card.summary) >= SAYS_SOMETHING]
     return cards, embedded(work / "cards.npy", [text_of(card) for card in cards], work)
 

@@ -1,11 +1,11 @@
-"""A large index: `python benchmarks/scale.py [--models N] [--requests N] [--work DIR]`.
+"""A large index: `python benchmarks/scale.py [--models N] [--requests N]`.
 
-Builds an index of N made-up models (see generated.py; the default of 100,000 takes about two minutes, the first
-run two more to embed the real cards) and searches it with real requests, each within the task of the real card
-that is nearest to it, over all tasks, and under filters. Then 3,200 models are changed while a reader searches.
+Builds an index of N made-up models (see generated.py; by default 100,000) and searches it with real
+requests, each within the task of the real card that is nearest to it, over all tasks, and under filters. Then
+3,200 models are changed while a reader searches. The first run embeds the real cards, which takes minutes.
 
-Embedding the request is not in any of the times. Recall@10 is against exact search over the very vectors. Memory
-is the resident set of a process that has only the index open and has made all these searches.
+Embedding the request is not in any of the times. Recall@10 is against exact search over the same vectors.
+Memory is the resident set of a process that has the index open and has made all these searches.
 """
 
 import argparse
@@ -106,12 +106,17 @@ def report(what: str, taken: NDArray[np.float64]) -> None:
 
 
 def resident() -> tuple[int, int]:
-    """Bytes of this process in memory: all, and what is not a page of a file, which the system can take back."""
+    """Bytes of this process in memory: all, and those that are not pages of files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     fields = {
         name: value.split()[0] for name, _, value in (line.partition(":") for line in lines) if value.split()
     }
     return int(fields["VmRSS"]) * 1024, int(fields["RssAnon"]) * 1024
+
+
+def load() -> float:
+    """What else the machine is doing: processes that ran or waited in the last minute."""
+    return os.getloadavg()[0]
 
 
 def search(folder: Path, asked: Path) -> None:
@@ -155,7 +160,7 @@ def search(folder: Path, asked: Path) -> None:
     whole, own = resident()
     grown = whole - before[0]
     print(
-        f"{'resident':34} {whole / MiB:8.0f} MiB: {grown / MiB:.0f} by the index; {own / MiB:.0f} not of files"
+        f"{'resident':34} {whole / MiB:8.0f} MiB: {grown / MiB:.0f} the index, {own / MiB:.0f} not of files"
     )
 
 
@@ -222,18 +227,15 @@ def run(models: int, number: int, turns: int, work: Path) -> None:
     texts, vectors = texts[:number], vectors[:number]
     tasks = [cards[place].task for place in np.argmax(vectors @ embedded.T, axis=1).tolist()]
     hub, exact, encoder = Hub(cards, embedded), Exact(vectors, tasks), Prepared(texts, vectors)
-    print(
-        f"{models:,} models like {len(cards):,} real ones, {len(texts)} requests; load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"{models:,} models like {len(cards):,} real ones, {len(texts)} requests; load {load():.1f}")
     folder = Path(tempfile.mkdtemp(prefix="index-", dir=work))
     try:
         build(folder, hub, models, exact, encoder)
         store = Store(folder, manifest.index_info(folder))
         for within in (True, False):
             share = recall(store, vectors, tasks, exact, within=within)
-            print(
-                f"{'recall@10, ' + ('within the task' if within else 'over all'):34} {share:10.4f}, goal {RECALL}"
-            )
+            what = f"recall@10, {'within the task' if within else 'over all'}"
+            print(f"{what:34} {share:10.4f}, goal {RECALL}")
         asked = folder / "asked"
         asked.write_text(
             json.dumps({"texts": texts, "tasks": tasks, "vectors": vectors.tolist(), "turns": turns})
@@ -242,9 +244,7 @@ def run(models: int, number: int, turns: int, work: Path) -> None:
         change(folder, hub, vectors, tasks)
     finally:
         shutil.rmtree(folder)
-    print(
-        f"goals for 3,000,000: p50 {MILLISECONDS} ms, {RESIDENT / 1e9} GB resident; load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"goals for 3,000,000: p50 {MILLISECONDS} ms, {RESIDENT / 1e9} GB resident; load {load():.1f}")
 
 
 def main() -> None:
