@@ -11,7 +11,7 @@ import soundfile
 from hub_server import HubServer
 from huggingface_hub import constants
 from PIL import Image
-from router_server import ANSWERS, RouterServer, Server, fails, gives, mp4, png, redirects, wav
+from router_server import ANSWERS, RouterServer, Server, fails, gives, huge, mp4, png, redirects, stalls, wav
 
 from hugginggpt.tools import outgoing
 from hugginggpt.tools.artifacts import artifact_store
@@ -91,7 +91,7 @@ def serve(hub, task, provider=None, kind=None):
 
 
 def card(task, **facts):
-    return ModelCard(id=f"org/{task}", task=task, summary="s", **facts)
+    return ModelCard(id=f"org/{task}", task=task, summary="s", languages=("en", "de"), **facts)
 
 
 def stored(task, outputs, home):
@@ -157,6 +157,36 @@ async def test_a_masked_word_is_masked_as_the_model_knows_it(name, mask, hub, ro
     assert router.asked()[0][3]["inputs"] == f"{mask} is nice."
 
 
+GERMAN = {"text": "The house is old and it is not for sale.", "target_language": "German"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "told"),
+    [
+        ("org/opus-mt-en-de", GERMAN["text"], {}),
+        ("org/nllb-200-600m", GERMAN["text"], {"src_lang": "eng_Latn", "tgt_lang": "deu_Latn"}),
+        ("org/m2m100_418m", GERMAN["text"], {"src_lang": "en", "tgt_lang": "de"}),
+        ("org/madlad400-3b", f"<2de> {GERMAN['text']}", {}),
+        ("org/t5-base", f"translate English to German: {GERMAN['text']}", {}),
+    ],
+)
+async def test_a_model_is_told_the_languages_in_its_own_way(name, sent, told, hub, router, providers):
+    served = {"hf-inference": {"providerId": "x", "status": "live", "task": "translation"}}
+    hub.add(name, inferenceProviderMapping=served)
+    router.faults = [gives(ANSWERS["translation"])]
+    await providers.run(ModelCard(id=name, task="translation", summary="s"), "translation", GERMAN)
+    assert router.asked()[0][3] == {"inputs": sent, "parameters": told}
+
+
+@pytest.mark.parametrize("name", ["org/opus-mt-en-fr", "org/translator"])
+async def test_a_model_that_translates_into_another_language_is_not_asked(name, hub, router, providers):
+    served = {"hf-inference": {"providerId": "x", "status": "live", "task": "translation"}}
+    hub.add(name, inferenceProviderMapping=served)
+    with pytest.raises(PermanentError, match="does not say that it translates into German"):
+        await providers.run(ModelCard(id=name, task="translation", summary="s"), "translation", GERMAN)
+    assert router.asked() == []
+
+
 @pytest.mark.parametrize(
     ("provider", "name"),
     [
@@ -199,6 +229,17 @@ async def test_the_first_provider_that_is_up_is_taken(hub, router, providers):
     assert router.asked()[0][1].startswith("/together/")
     await providers.on("fal-ai").run(card("text-to-image"), "text-to-image", {"prompt": "x"})
     assert router.asked()[1][1].startswith("/fal-ai/")
+
+
+async def test_a_model_whose_provider_fails_is_tried_with_its_next_provider(hub, router, providers):
+    served = {"status": "live", "task": "text-to-image"}
+    mapping = {"together": {"providerId": "a", **served}, "replicate": {"providerId": "b", **served}}
+    hub.add("org/text-to-image", inferenceProviderMapping=mapping)
+    router.faults = [fails(502)]
+    with pytest.raises(TransientError):
+        await providers.run(card("text-to-image"), "text-to-image", {"prompt": "x"})
+    await providers.run(card("text-to-image"), "text-to-image", {"prompt": "x"})
+    assert [path.split("/")[1] for _, path, *_ in router.asked()] == ["together", "replicate"]
 
 
 @pytest.mark.parametrize("provider", ["hf-inference", "together", "groq"])
@@ -329,6 +370,39 @@ async def test_a_posted_file_does_not_follow_a_redirect_to_another_server(
         with pytest.raises(PermanentError, match="redirects the request"):
             await providers.run(serve(hub, "image-classification"), "image-classification", {"image": IMAGE})
         assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "line"),
+    [
+        (huge(declared=True), PermanentError, "2,147,483,648 bytes"),
+        (huge(declared=False), PermanentError, "at most 4,000,000"),
+        (stalls, TransientError, "did not answer in time"),
+        (fails(404), PermanentError, "cannot be read"),
+        (gives(b"<html></html>"), PermanentError, "cannot be read"),
+    ],
+)
+async def test_what_is_wrong_with_a_third_partys_result_is_told(
+    answer, error, line, hub, router, providers, monkeypatch
+):
+    monkeypatch.setattr(outgoing, "LARGEST", 4_000_000)
+    monkeypatch.setattr(outgoing, "STALL", 0.3)
+    whole = router.answer
+    router.answer = lambda method, path, body: answer if "/files/" in path else whole(method, path, body)
+    with pytest.raises(error, match=line):
+        await providers.run(serve(hub, "text-to-image", "replicate"), "text-to-image", {"prompt": "x"})
+    assert router.sent < 64_000_000
+
+
+async def test_the_session_of_the_hub_is_as_it_was_for_everybody_else(hub, router, providers):
+    from huggingface_hub import HfApi
+
+    await providers.run(serve(hub, "text-to-image", "replicate"), "text-to-image", {"prompt": "x"})
+    hub.requests.clear()
+    HfApi(token="other").model_info("org/text-to-image")
+    headers = {name.lower(): value for name, value in hub.requests[0][2].items()}
+    assert headers["authorization"] == "Bearer other"
+    assert "gzip" in headers["accept-encoding"]
 
 
 async def test_an_answer_that_is_packed_is_refused(hub, router, providers):

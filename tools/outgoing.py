@@ -10,7 +10,7 @@ import contextvars
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,7 +92,7 @@ _within: contextvars.ContextVar[Reach] = contextvars.ContextVar("within")
 @contextmanager
 def within(reach: Reach) -> Iterator[None]:
     """Have huggingface_hub's session keep to the rules, in this thread, in this block."""
-    _watch_session()
+    _watch_sessions()
     token = _within.set(reach)
     try:
         yield
@@ -101,24 +101,33 @@ def within(reach: Reach) -> Iterator[None]:
 
 
 @cache
-def _watch_session() -> None:
-    """Once per process: the session of huggingface_hub obeys `within`, and is as it was elsewhere."""
+def _watch_sessions() -> None:
+    """Once per process: huggingface_hub's session obeys `within`; elsewhere it is as it was.
+
+    Not by `set_client_factory`, which would end what another thread is just downloading.
+    """
     from huggingface_hub.utils import _http
 
     make = _http._GLOBAL_CLIENT_FACTORY  # noqa: SLF001, there is no public way to ask for it
-
-    def watched() -> httpx.Client:
-        client = make()
-        client.event_hooks["request"].append(lambda request: _if_within(_leave, request))
-        client.event_hooks["response"].append(lambda response: _if_within(_arrive, response))
-        return client
-
-    _http.set_client_factory(watched)
+    _http._GLOBAL_CLIENT_FACTORY = lambda: _watched(make())  # noqa: SLF001
+    _watched(_http.get_session())
 
 
-def _if_within(rule: Callable[..., None], message: httpx.Request | httpx.Response) -> None:
+def _watched(session: httpx.Client) -> httpx.Client:
+    for kind, rule in (("request", _leave_within), ("response", _arrive_within)):
+        if rule not in session.event_hooks[kind]:
+            session.event_hooks[kind].append(rule)
+    return session
+
+
+def _leave_within(request: httpx.Request) -> None:
     if reach := _within.get(None):
-        rule(message, reach) if isinstance(message, httpx.Request) else rule(message)
+        _leave(request, reach)
+
+
+def _arrive_within(response: httpx.Response) -> None:
+    if _within.get(None):
+        _arrive(response)
 
 
 async def in_thread(work: Callable[[], T], reach: Reach) -> T:
@@ -140,7 +149,7 @@ async def in_thread(work: Callable[[], T], reach: Reach) -> T:
             outcome = future.set_result, context.run(work)
         except Exception as error:  # noqa: BLE001, it is raised where it is awaited
             outcome = future.set_exception, error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # a loop that has ended
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=run, name="provider", daemon=True).start()

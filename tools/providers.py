@@ -5,16 +5,18 @@ the Hub's `inferenceProviderMapping`, asked for when a model is first run and th
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.faults import run_error, status
-from hugginggpt.tools.inference import Call, at_provider, at_url, methods_for
+from hugginggpt.tools.inference import at_provider, at_url
+from hugginggpt.tools.methods import Call, methods_for
 from hugginggpt.tools.outgoing import Reach, origin
 from hugginggpt.tools.remembered import Remembered
-from hugginggpt.tools.runtime import Availability, PermanentError, RuntimeSettings
+from hugginggpt.tools.runtime import Availability, PermanentError, RunError, RuntimeSettings
 from hugginggpt.tools.values import Inputs, Outputs
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 POLICIES = ("cheapest", "fastest")
 _KEPT = 600.0  # seconds that the Hub's answer on who serves a model is believed
+_REST = 60.0  # seconds that another provider of the same model is preferred to one that failed
 _OWN = "hf-inference"
 # Models of both kinds are served for both by Hugging Face itself, at a path of their own.
 _EMBEDDING = frozenset({"sentence-similarity", "feature-extraction"})
@@ -37,14 +40,16 @@ class Providers:
         settings: RuntimeSettings,
         provider: str = "auto",
         served: "Remembered[tuple[InferenceProviderMapping, ...]] | None" = None,
+        failed: dict[tuple[str, str], float] | None = None,
     ) -> None:
         """`provider`: `auto`, the name of one, `cheapest` or `fastest`; see `Context.provider`."""
         self._settings, self._provider = settings, provider
         self._served = served or Remembered(self._ask_hub, _KEPT)
+        self._failed = {} if failed is None else failed
 
     def on(self, provider: str) -> "Providers":
         """The same for a run with this choice of provider."""
-        return Providers(self._settings, provider, self._served)
+        return Providers(self._settings, provider, self._served, self._failed)
 
     def available(self) -> Availability:
         """Whether there is an account, and nothing forbids to use it."""
@@ -82,6 +87,15 @@ class Providers:
         if choice is None:
             who = "no Inference Provider" if self._any else self._provider
             raise PermanentError("not-served", f"{who} serves it for {task} now")
+        try:
+            return await self._ask(choice, card, task, inputs)
+        except RunError:
+            self._failed[card.id, choice.provider] = time.monotonic()
+            raise
+
+    async def _ask(
+        self, choice: "InferenceProviderMapping", card: ModelCard, task: str, inputs: Inputs
+    ) -> Outputs:
         router, token = _router(), self._settings.hf_token
         reach = Reach({origin(router): token})
         call = Call(card, inputs, f"{card.id}{self._suffix}")
@@ -109,9 +123,14 @@ class Providers:
     def _choice(
         self, served: "Sequence[InferenceProviderMapping]", task: str
     ) -> "InferenceProviderMapping | None":
-        """The first in the account's own order that is up; one whose last check failed comes last."""
+        """The first in the account's own order; after the others one that failed, here or its last check."""
+
+        def worse(each: "InferenceProviderMapping") -> bool:
+            failed = self._failed.get((each.hf_model_id, each.provider), -_REST)
+            return each.status == "error" or time.monotonic() - failed < _REST
+
         fitting = [each for each in served if self._takes(each.provider) and _method(each, task)]
-        return min(fitting, key=lambda each: each.status == "error", default=None)
+        return min(fitting, key=worse, default=None)
 
     def _ask_hub(self, model: str) -> "tuple[InferenceProviderMapping, ...]":
         """Who serves a model; nobody where the Hub does not know it. Blocks."""

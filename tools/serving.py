@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 
 from hugginggpt.tools.card import ModelCard
-from hugginggpt.tools.inference import METHODS, Call, at_url, methods_for, server_faults
+from hugginggpt.tools.inference import at_url, server_faults
+from hugginggpt.tools.methods import METHODS, Call, methods_for
 from hugginggpt.tools.outgoing import Reach, client, opened, origin
 from hugginggpt.tools.runtime import Endpoint, PermanentError
 from hugginggpt.tools.values import Inputs, Outputs, Rows
