@@ -25,18 +25,20 @@ class Evidence:
     """Name and summary."""
 
 
-_RENAMED = {
+RENAMED = {
     "conversational": "text-generation",
     "image-text-to-image": "image-to-image",
     "speech-segmentation": "voice-activity-detection",
     "structured-data-classification": "tabular-classification",
     "text-to-music": "text-to-audio",
 }
+"""Older names of tasks, as the Hub stated them."""
+
 _UNCLEAR = {"", "text2text-generation"}
 """Stated tasks that may be any of several of ours."""
 
 _TAGS = {
-    **_RENAMED,
+    **RENAMED,
     "asr": "automatic-speech-recognition",
     "audio-source-separation": "audio-to-audio",
     "controlnet": "control-to-image",
@@ -98,7 +100,7 @@ _VECTORS = {"feature-extraction", "sentence-similarity"}
 
 def task_of(known: Evidence) -> tuple[str, bool] | None:
     """The task, and whether that is our guess; None where it is not clear or no task of ours."""
-    stated = _RENAMED.get(known.stated, known.stated)
+    stated = RENAMED.get(known.stated, known.stated)
     purpose = purpose_of(known.architecture)
     if stated in TASKS:
         seen = purpose.task if purpose and stated in _VECTORS else stated

@@ -75,9 +75,10 @@ def update(
 
     Models that have no task of the index any more are removed, and those that are gone before their card is
     fetched; with `deleted`, all that the Hub no longer lists, for which all its models are listed. New models
-    join only an index that is meant to be whole. Without `texts`, no cards are fetched. Raises
-    `ModelIndexError`; the index in use then still is.
+    join only an index that is meant to be whole. Without `texts`, no cards are fetched, and summaries stay as
+    they are. Raises `ModelIndexError`; the index in use then still is.
     """
+    manifest.index_info(folder)  # where there is none, the lock would make its folder
     with build.lock(folder):
         info = manifest.index_info(folder)
         origin = _updatable(folder, info)
@@ -88,7 +89,7 @@ def update(
         gathered = gather(models, folder / _CHANGES, origin.tasks, watch.gathered)
         removed = [id_ for id_ in gathered.left_out() if store.card(id_)]
         removed += _deleted(store, models) if deleted else []
-        changed = [card for card in _cards(gathered) if origin.whole or store.card(card.id)]
+        changed = [*_changed(gathered, store, origin, texts=texts)]
         blocks = build.embedded(changed, loaded, len(changed), watch.embedded)
         updated = replace(origin, until=gathered.begun - _OVERLAP)
         info = update_index(folder, blocks, removed, str(updated))
@@ -99,6 +100,15 @@ def update(
 def _cards(gathered: Gathered) -> Iterator[ModelCard]:
     for shard in range(len(gathered.shards)):
         yield from gathered.cards(shard)
+
+
+def _changed(gathered: Gathered, store: Store, origin: Origin, *, texts: bool) -> Iterator[ModelCard]:
+    for card in _cards(gathered):
+        known = store.card(card.id)
+        if known and not texts:
+            yield card.model_copy(update={"summary": known.summary})
+        elif known or origin.whole:
+            yield card
 
 
 def _packaged(origin: Origin) -> Iterator[ModelCard]:

@@ -194,6 +194,16 @@ def test_an_update_takes_in_what_changed_and_removes_what_has_no_task_any_more(
     assert hub.asked("/api/models")["GET"] == 1, "the listing stops at what the index has"
 
 
+def test_an_update_without_cards_leaves_summaries_as_they_are(hub, tmp_path, encoder):
+    folder = tmp_path / "index"
+    card(hub, tmp_path / "m", "b/lyra", "Translates poems.", downloads=999)
+    run("build", "--top", "1", "--index", str(folder))
+    hub.models["b/lyra"].facts.update(lastModified=FAR.isoformat(), downloads=5)
+    run("update", "--no-cards", "--index", str(folder))
+    lyra = open_index(folder, encoder).card("b/lyra")
+    assert (lyra.summary, lyra.downloads) == ("Translates poems.", 5)
+
+
 def test_an_update_of_chosen_models_adds_no_others(hub, tmp_path, encoder):
     folder = tmp_path / "index"
     run("build", "--top", "3", "--no-cards", "--index", str(folder))
