@@ -55,6 +55,7 @@ def _findings(home: "Home") -> Iterator[Finding]:
     yield _home(home)
     yield _encoder(home)
     yield _index(home)
+    yield _machine()
     yield from _runtimes(home)
     yield from _seen(home)
     yield _controller(home)
@@ -107,6 +108,27 @@ def _index(home: "Home") -> Finding:
         return Finding("index", "not built yet", str(error))
     return Finding(
         "index", f"{info.models} models, built {info.created} with {info.encoder}, in {home.index}"
+    )
+
+
+def _machine() -> Finding:
+    """Where models of the Hub run, what they may take, and where their files are kept."""
+    from huggingface_hub import constants
+
+    from hugginggpt.graph.context import Machine, SettingsError
+    from hugginggpt.tools import machine
+
+    try:
+        settings = Machine.from_environment()
+    except SettingsError as error:
+        return Finding("models", "not run on this machine", str(error))
+    here = machine.place()
+    memory = machine.default_memory() if settings.memory_bytes is None else settings.memory_bytes
+    download = f"downloads up to {settings.max_download}" if settings.download_bytes else "no downloads"
+    return Finding(
+        "models",
+        f"on {here.device} in {here.dtype}, {machine.size_text(memory)} of memory, "
+        f"{download}, kept in {constants.HF_HUB_CACHE}",
     )
 
 

@@ -128,6 +128,8 @@ class Progress:
         self.drafted: dict[int, Row] = {}
         """Tasks of a plan that is being written; it may still change."""
         self.notices: list[str] = []
+        self.downloads: dict[str, str] = {}
+        """Per model that is being downloaded, how far that is."""
         self.answer = ""
         """As much of it as has come; shown while the run goes on, and gone when it is over."""
         self._quiet = quiet
@@ -161,6 +163,16 @@ class Progress:
         if not self._terminal:
             print(f"hugginggpt: {plain(message)}", file=sys.stderr, flush=True)
 
+    def download(self, model: str, done: int, total: int) -> None:
+        """How many bytes of a model's weights are here."""
+        from hugginggpt.tools.machine import size_text
+
+        if model not in self.downloads:
+            self._line(f"downloading {plain(model)}, {size_text(total)}")
+        self.downloads[model] = f"downloading {plain(model)}: {size_text(done)} of {size_text(total)}"
+        if done >= total:
+            self.downloads[model] = ""
+
     def settle(self, results: Sequence[Mapping[str, Any]]) -> None:
         """The results at the end: what a resumed run did not do again has told nothing."""
         for result in results:
@@ -176,6 +188,8 @@ class Progress:
                 self.drafted[task["id"]] = Row.of(task)
             case {"type": "notice", "message": message}:
                 self.notice(message)
+            case {"type": "download", "model": model, "bytes": done, "total": total}:
+                self.download(model, done, total)
             case {"type": "answer", "text": text}:
                 self.answer += plain(text)
             case {"type": "choice", "id": id_} if id_ in self.rows:
@@ -198,7 +212,8 @@ class Progress:
         planning = Spinner("dots", "planning")
         rows = [*(self.drafted | self.rows).values()]
         tree = plan_tree(rows) if rows or self.answer else planning
-        return Group(*notices, tree, *self._last_lines())
+        downloads = [Text(line, style="cyan") for line in self.downloads.values() if line]
+        return Group(*notices, tree, *downloads, *self._last_lines())
 
     def _last_lines(self) -> list[Text]:
         """The end of the answer, as much as fits under the tree."""

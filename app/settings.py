@@ -1,4 +1,4 @@
-"""The parser of every command, and Context's fields as its flags."""
+"""The parser of every command, and the settings as its flags."""
 
 import argparse
 from collections.abc import Callable
@@ -28,20 +28,26 @@ class Parser(argparse.ArgumentParser):
 
 def context(args: argparse.Namespace) -> "Context":
     """The settings of this call: flags before environment. Raises `SettingsError` on a bad value."""
-    from hugginggpt.graph.context import Context
+    from hugginggpt.graph.context import Context, Machine
 
-    given = {field.name: getattr(args, field.name) for field in fields(Context)}
-    return Context.from_environment(**{name: value for name, value in given.items() if value is not None})
+    Machine.on_command_line(**_given(args, Machine))
+    Machine.from_environment()  # what is wrong with it is said before anything runs
+    return Context.from_environment(**_given(args, Context))
+
+
+def _given(args: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
+    given = {field.name: getattr(args, field.name) for field in fields(settings)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     from pydantic.fields import FieldInfo
 
-    from hugginggpt.graph.context import Context
+    from hugginggpt.graph.context import Context, Machine
 
     group = parser.add_argument_group("settings", "also environment variables: HUGGINGGPT_ and the name")
-    hints = get_type_hints(Context, include_extras=True)
-    for field in fields(Context):
+    hints = get_type_hints(Context, include_extras=True) | get_type_hints(Machine, include_extras=True)
+    for field in (*fields(Context), *fields(Machine)):
         about = next(note for note in hints[field.name].__metadata__ if isinstance(note, FieldInfo))
         group.add_argument(
             f"--{field.name.replace('_', '-')}",

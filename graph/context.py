@@ -11,12 +11,15 @@ import platformdirs
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from hugginggpt.tools.machine import parse_size
+
 _PREFIX = "HUGGINGGPT_"
 LLM = r"auto|embedded|openai:.+|huggingface:.+|local:.+"
 """What `Context.llm` may be, besides a chat model object."""
 
 _named_here: set[str] = set()
 _runtimes_here: set[str] = set()
+_flags: dict[str, str] = {}  # of Machine, from the command line
 
 
 def _chat_model(value: object) -> object:
@@ -191,6 +194,63 @@ class Accounts:
     def secret(name: str) -> str:
         """The value of an environment variable that holds a key; empty where it is not set."""
         return os.environ.get(name, "").strip()
+
+
+def _size(text: str) -> str:
+    """What is a size, or `auto`, as it stands. Raises `ValueError`."""
+    if text != "auto":
+        parse_size(text)
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What models of the Hub may take of this machine. A remote caller cannot raise it.
+
+    From this process's environment, `HUGGINGGPT_` and the name, or from its command line.
+    """
+
+    memory: Annotated[
+        str,
+        AfterValidator(_size),
+        Field(
+            description="Memory that models on this machine may take, e.g. 8GB; auto is 60 % of what is free."
+        ),
+    ] = "auto"
+    max_download: Annotated[
+        str,
+        AfterValidator(_size),
+        Field(
+            description="Largest model that is downloaded to run on this machine; 0: none is.", pattern=r"^\d"
+        ),
+    ] = "2GB"
+
+    @classmethod
+    def from_environment(cls) -> "Machine":
+        """Flags of this process's command line before its environment. Raises `SettingsError`."""
+        names = {field.name: _PREFIX + field.name.upper() for field in fields(cls)}
+        values = {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+        try:
+            return TypeAdapter(cls).validate_python(values | _flags)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SettingsError(f"{names[str(first['loc'][0])]}={first['input']}: {first['msg']}") from error
+
+    @staticmethod
+    def on_command_line(**flags: str) -> None:
+        """Takes over flags of this process's command line, which hold as long as it does."""
+        _flags.clear()
+        _flags.update(flags)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """None: a part of what is free."""
+        return None if self.memory == "auto" else parse_size(self.memory)
+
+    @property
+    def download_bytes(self) -> int:
+        """0: nothing is downloaded."""
+        return parse_size(self.max_download)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cache, partial
 
 from hugginggpt.graph import servers
 from hugginggpt.graph.chat_models import ChatModel, choice
-from hugginggpt.graph.context import Accounts, Context, Home
+from hugginggpt.graph.context import Accounts, Context, Home, Machine
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.preference import preferred
 from hugginggpt.index.search import Index, ensure_index
@@ -47,8 +47,8 @@ def runtimes(home: Home, context: Context | None = None) -> dict[str, Runtime]:
     They are the same for all runs but `chat`, which runs the language model of this Context, and `providers`,
     which are chosen by it. Raises `SettingsError`.
     """
-    accounts = Accounts.from_environment()
-    loaded = _loaded(home, accounts.hf_token, accounts.bill_to, servers.endpoints(accounts))
+    accounts, machine = Accounts.from_environment(), Machine.from_environment()
+    loaded = _loaded(home, machine, accounts.hf_token, accounts.bill_to, servers.endpoints(accounts))
     if context is None:
         return loaded
     model = choice(context.llm, accounts).model
@@ -74,10 +74,14 @@ def seen(home: Home) -> Seen:
 
 
 @cache
-def _loaded(home: Home, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]) -> dict[str, Runtime]:
+def _loaded(
+    home: Home, machine: Machine, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]
+) -> dict[str, Runtime]:
     settings = RuntimeSettings(
         encoder=partial(encoder, home),
         tell=tell,
+        memory=machine.memory_bytes,
+        max_download=machine.download_bytes,
         hf_token=hf_token,
         bill_to=bill_to,
         endpoints=endpoints,

@@ -21,6 +21,15 @@ def test_the_answer_is_shown_as_it_comes():
     assert shown(progress).rstrip().endswith("It is so[2J.")
 
 
+def test_a_download_is_shown_until_it_is_whole(capsys):
+    progress = Progress(quiet=False)
+    progress.take({"type": "download", "model": "a/b", "bytes": 2_000_000, "total": 40_000_000})
+    assert "downloading a/b: 2.0 MB of 40 MB" in shown(progress)
+    progress.take({"type": "download", "model": "a/b", "bytes": 40_000_000, "total": 40_000_000})
+    assert "downloading" not in shown(progress)
+    assert capsys.readouterr().err == "downloading a/b, 40 MB\n"
+
+
 def test_tasks_are_shown_as_they_are_written_and_the_plan_takes_their_place():
     progress = Progress(quiet=False)
     assert "planning" in shown(progress)

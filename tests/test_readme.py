@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from hugginggpt.app.cli import _COMMANDS as COMMANDS
 from hugginggpt.app.cli import main
-from hugginggpt.graph.context import Context
+from hugginggpt.graph.context import Context, Machine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,9 +47,10 @@ def test_every_make_target_that_is_shown_exists():
     assert set(re.findall(r"`?make (\w+)", "\n".join(blocks("sh")))) <= {*targets}
 
 
-@pytest.mark.parametrize("field", fields(Context), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", [*fields(Context), *fields(Machine)], ids=lambda field: field.name)
 def test_every_setting_is_in_the_environment_file_with_its_description_and_default(field):
-    annotation = get_type_hints(Context, include_extras=True)[field.name]
+    hints = get_type_hints(Context, include_extras=True) | get_type_hints(Machine, include_extras=True)
+    annotation = hints[field.name]
     about = next(note.description for note in annotation.__metadata__ if isinstance(note, FieldInfo))
     default = f"{field.default:g}" if isinstance(field.default, float) else field.default
     assert f"# {about}\n# HUGGINGGPT_{field.name.upper()}={default}\n" in ENVIRONMENT
@@ -58,7 +59,7 @@ def test_every_setting_is_in_the_environment_file_with_its_description_and_defau
 def test_the_environment_file_has_the_variables_that_are_read_and_no_others():
     source = (ROOT / "graph" / "context.py").read_text(encoding="utf-8")
     read = {f"HUGGINGGPT_{name}" for name in re.findall(r"\{_PREFIX\}(\w+)", source)}
-    read |= {f"HUGGINGGPT_{field.name.upper()}" for field in fields(Context)}
+    read |= {f"HUGGINGGPT_{field.name.upper()}" for field in (*fields(Context), *fields(Machine))}
     read |= {*re.findall(r"value\(\"([A-Z_]+)\"\)", source)}
     assert set(re.findall(r"^# ([A-Z_]+)=", ENVIRONMENT, re.MULTILINE)) == read
 

@@ -114,6 +114,8 @@ class Local:
                     told = state
         finally:
             future.cancel()  # of no effect where it is done
+            if told:
+                self._settings.tell("download", model=card.id, bytes=told[1], total=told[1])
         return future.result()
 
     def _prepared(
