@@ -48,8 +48,8 @@ def model_info(model_id: str, revision: str | None) -> "ModelInfo":
 def download(model_id: str, commit: str, sizes: Mapping[str, int], progress: Progress) -> Path:
     """Downloads these files, given with their bytes, one by one; the folder. Raises `RunError`.
 
-    What is here already is left out. Where a connection breaks, huggingface_hub itself goes on at that byte,
-    five times; where a process ends, the next one begins the unfinished file anew.
+    What is here already is left out. Where a connection breaks, huggingface_hub itself goes on behind the
+    last 10 MB that it has, five times; where a process ends, the next one begins the unfinished file anew.
     """
     from huggingface_hub import hf_hub_download
 

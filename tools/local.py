@@ -122,7 +122,7 @@ class Local:
         self, card: ModelCard, found: Recipe, progress: Callable[[int, int], None]
     ) -> tuple[int, Callable[[], Any]]:
         """The model's bytes in memory, and what loads it; its files are here then. Blocks."""
-        with _one_line("unreadable"):
+        with _quietly(), _one_line("not-loaded"):
             place = machine.place()
             limits = weights.Limits(self._settings.max_download, self._memory())
             folder = weights.fetch(card, found, place, limits, progress)
@@ -180,13 +180,15 @@ def _one_line(kind: str) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No progress bars of transformers while a model is loaded; what it logs goes where all logs go."""
+    """No progress bars of transformers while a model is loaded; what libraries log goes where all logs go."""
     from transformers.utils import logging as told
 
     drawn = told.is_progress_bar_enabled()
     told.disable_progress_bar()  # type: ignore[no-untyped-call]
-    told.disable_default_handler()
-    told.enable_propagation()
+    for name in ("huggingface_hub", "transformers", "diffusers"):  # each writes on stderr by itself
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
     try:
         yield
     finally:
