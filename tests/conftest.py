@@ -1,5 +1,7 @@
 import os
 
+# Tiny models are much slower on several threads, the more so where a machine is shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read when langgraph and huggingface_hub are imported, so before anything of theirs is.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 os.environ["LANGSMITH_TRACING"] = "false"
