@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hugginggpt.app import search as app_search
 from hugginggpt.app.inputs import InputError
 from hugginggpt.app.settings import Parser
 
 if TYPE_CHECKING:
     from hugginggpt.graph.context import Home
-    from hugginggpt.index import Hit
     from hugginggpt.index.origin import Origin
     from hugginggpt.index.refresh import Outcome
     from hugginggpt.index.sources import Source
@@ -48,9 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
             "--no-cards", action="store_true", help="do not fetch the text of each model's card"
         )
     search = commands.add_parser("search", help="find models by what they do")
-    search.add_argument("query", metavar="WORDS", help="what the model should do")
-    search.add_argument("--task", metavar="TASK", help="only models of this task")
-    search.add_argument("--top-k", metavar="K", type=int, default=10, help="how many models (default 10)")
+    app_search.add_arguments(search)
     info = commands.add_parser("info", help="what it holds, and what it was made with")
     info.add_argument("--verify", action="store_true", help="read all its files and say which is damaged")
     for command in (build, update, search, info):
@@ -155,66 +153,6 @@ def _tell_left_out(outcome: "Outcome") -> None:
         print(f"  {complaint}", file=sys.stderr)
 
 
-def _search(args: argparse.Namespace, folder: Path, home: "Home") -> int:
-    from hugginggpt.index import ensure_index
-    from hugginggpt.tools.tasks import TASKS
-
-    if not args.query.strip():
-        raise InputError(
-            'nothing to search for; say what the model should do: hugginggpt index search "WORDS"'
-        )
-    if args.top_k < 1:
-        raise InputError(f"--top-k {args.top_k}: give 1 or more")
-    if args.task and args.task not in TASKS:
-        raise InputError(f"--task {args.task}: not a task; hugginggpt tasks lists them")
-    hits = ensure_index(folder, _encoder(home)).search(args.query, task=args.task, k=args.top_k)
-    if args.json:
-        rows = [hit.card.model_dump(mode="json") | {"score": hit.score} for hit in hits]
-        print(json.dumps(rows, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        _print_table(hits)
-    else:
-        for hit in hits:
-            print("\t".join(_cells(hit)))
-    return 0
-
-
-def _cells(hit: "Hit") -> tuple[str, ...]:
-    card = hit.card
-    return (
-        card.id,
-        card.task,
-        card.license or "-",
-        _short(card.parameters),
-        _short(card.downloads),
-        f"{hit.score:.3f}",
-        card.summary,
-    )
-
-
-def _print_table(hits: "list[Hit]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("model", "task", "license", box=None, header_style="bold")
-    for column in ("weights", "downloads", "score"):
-        table.add_column(column, justify="right")
-    table.add_column("what it does", ratio=1)
-    for hit in hits:
-        table.add_row(*_cells(hit))
-    Console(markup=False).print(table)
-
-
-def _short(number: int | None) -> str:
-    """1234567 → 1.2M; an unknown number is a dash."""
-    if number is None:
-        return "-"
-    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return str(number)
-
-
 def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
     from hugginggpt.index import index_info, manifest
     from hugginggpt.index.origin import Origin
@@ -244,4 +182,4 @@ def _described(origin: "Origin") -> str:
     return kinds.get(origin.kind, origin.where or "cards of this process") + until
 
 
-_COMMANDS = {"build": _build, "update": _update, "search": _search, "info": _info}
+_COMMANDS = {"build": _build, "update": _update, "search": app_search.run, "info": _info}

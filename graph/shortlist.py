@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from hugginggpt.graph.plan import Task
+from hugginggpt.index import ranking
 from hugginggpt.index.search import Index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.runtime import Candidate, Runtime
@@ -10,11 +11,9 @@ from hugginggpt.tools.seen import Seen
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Result
 
-_OWN = 1.1
-"""Score of a runtime's own models, such as the language model. All of the index comes after: its scores end
-at 1.05. Somebody has set up the language model for this, and it writes better than small models."""
-_MERIT = 0.05
-"""What a model's merit weighs, as much as its popularity; see `Seen.merit`."""
+_OWN = ranking.MOST + 0.05
+"""Score of a runtime's own models, such as the language model, above all of the index. Somebody has set up
+the language model for this, and it writes better than small models."""
 _KNOWN = 100
 """Models of a task that are looked at to say why none can be run."""
 
@@ -44,8 +43,9 @@ def shortlist(
         ]
 
     def found(accepts: Callable[[ModelCard], bool]) -> list[Candidate]:
-        hits = index.search(query(task, request), task=task.task, k=top_k, accepts=accepts)
-        return [found for hit in hits for found in on(hit.card, hit.score + _MERIT * seen.merit(hit.card.id))]
+        words = query(task, request)
+        hits = index.search(words, task=task.task, k=top_k, accepts=accepts, merit=seen.merit)
+        return [found for hit in hits for found in on(hit.card, hit.score)]
 
     own = [candidate for r in usable for card in r.cards(task.task) for candidate in on(card, _OWN)]
     candidates = [*own, *found(lambda card: bool(on(card, 0)))]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         NoIndexError,
         OtherEncoderError,
     )
+    from hugginggpt.index.filters import Filters
     from hugginggpt.index.harvest import read_cards, starter_cards
     from hugginggpt.index.manifest import IndexInfo, index_info
     from hugginggpt.index.search import Hit, Index, build_index, build_starter, ensure_index, open_index
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CardError",
     "CorruptIndexError",
+    "Filters",
     "Hit",
     "Index",
     "IndexBuildError",
@@ -35,7 +37,7 @@ __all__ = [
     "starter_cards",
 ]
 
-_MODULES = ("errors", "harvest", "manifest", "search")
+_MODULES = ("errors", "filters", "harvest", "manifest", "search")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

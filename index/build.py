@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from hugginggpt.index.errors import IndexBuildError
+from hugginggpt.index.honesty import honest
 from hugginggpt.index.staging import Block
 from hugginggpt.index.write import write_index
 from hugginggpt.tools.card import ModelCard
@@ -51,7 +52,7 @@ def embedded(
     cards: Iterable[ModelCard], encoder: Encoder, total: int, progress: Progress | None
 ) -> Iterator[Block]:
     """The cards with their vectors, block by block: no more than a block is in memory."""
-    coming, done = iter(cards), 0
+    coming, done = map(honest, cards), 0
     while batch := list(islice(coming, _BATCH)):
         yield batch, encoder.encode([text_of(card) for card in batch])
         done += len(batch)

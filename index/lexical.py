@@ -1,6 +1,7 @@
 """The words of a segment's cards, in a tantivy index: BM25 within a task, or over all."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from math import log
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 _HEAP = 256 << 20
 _MOST_WORDS = 10
 """Words of a query that are looked for: the rarest."""
+_REQUEST = """
+i me my we us our you your he she them his her its am do does did have has had can could would should may
+might must need needs want wants wanted like please help let get give make find use used uses using some any
+which what who whom how when where why so also about just more most other than from been being create build
+develop design implement provide suggest show tell looking able based model models ai
+"""
+_ASKING = frozenset(_REQUEST.split())
+"""Words of asking, which say nothing of what is asked for."""
 
 
 def text_of(card: ModelCard) -> str:
@@ -117,8 +126,16 @@ def idf(count: int, cards: int) -> float:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text as they are looked for: lower case, without accents, stemmed; no stop words."""
-    return list(dict.fromkeys(_analyzer().analyze(text)))
+    """The words of a query as they are looked for: lower case, without accents, stemmed; no words of asking."""
+    words = (word for word in re.findall(r"\w+", text.lower()) if word not in _ASKING)
+    return list(dict.fromkeys(_analyzer().analyze(" ".join(words))))
+
+
+def said(query: str, text: str) -> list[str]:
+    """The words of a text that the query looks for, as the text writes them, each once."""
+    looked_for = set(words_of(query))
+    words = dict.fromkeys(re.findall(r"[^\W_]+", text))
+    return [word for word in words if not looked_for.isdisjoint(_analyzer().analyze(word))]
 
 
 def weights(words: Sequence[str], segments: Sequence[Lexical]) -> dict[str, float]:

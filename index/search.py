@@ -1,28 +1,34 @@
 """The index at work: open it, search it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
-from math import log10
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from threading import Lock
 
-from hugginggpt.index import build, harvest, manifest
+import numpy as np
+from numpy.typing import NDArray
+
+from hugginggpt.index import build, folding, harvest, manifest, ranking, wishes
 from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
-from hugginggpt.index.filters import Filters
+from hugginggpt.index.filters import EVERYTHING, Filters
 from hugginggpt.index.manifest import IndexInfo
 from hugginggpt.index.store import Store
 from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
 
-_POPULARITY_WEIGHT = 0.05
-_MOST_DOWNLOADS = 1e8  # in 30 days: what the most loaded models of the Hub reach
+_LOOKED_AT = 200
+"""Models that are found by meaning, and as many by words, before they are ranked."""
+_MOST_LOOKED_AT = 50_000
+_BATCH = 40
+_REMEMBERED = 1024  # vectors of queries
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A model that was found, and how well it fits: up to 1.05, see `Index.search`."""
+    """A model that was found, and how well it fits: the formula of ranking.py."""
 
     card: ModelCard
     score: float
@@ -34,11 +40,17 @@ class Index:
     def __init__(self, store: Store, encoder: Encoder) -> None:
         self.store = store
         self.info = store.info
-        self._vector = lru_cache(maxsize=1024)(lambda query: encoder.encode([query]))
+        self._today = date.fromisoformat(self.info.created[:10])
+        self._encoder = encoder
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._lock = Lock()
 
-    def prepare(self, query: str) -> None:
-        """Embed a query ahead of its search, which is by far the longest part of it."""
-        self._vector(query)
+    def prepare(self, *queries: str) -> None:
+        """Embed queries ahead of their searches, which is by far the longest part of them."""
+        with self._lock:
+            new = [query for query in dict.fromkeys(queries) if query not in self._vectors]
+        for query, vector in zip(new, self._encoder.encode(new) if new else (), strict=True):
+            self._remember(query, vector)
 
     def search(
         self,
@@ -47,17 +59,25 @@ class Index:
         task: str | None = None,
         k: int = 10,
         accepts: Callable[[ModelCard], bool] | None = None,
+        filters: Filters = EVERYTHING,
+        merit: Callable[[str], float] | None = None,
     ) -> list[Hit]:
         """The `k` models that fit the query best, best first; fewer where fewer are accepted.
 
-        Only models of `task` that `accepts` holds for. The score is the cosine of query and card plus
-        0.05 x log10(1 + downloads) / 8: a model that everybody uses wins over one that nobody does where
-        their words fit about equally well. Equal scores are ordered by id.
+        Only models that pass `filters`, are of `task`, and that `accepts` holds for. They are found by
+        meaning and by words and ranked by the formula of ranking.py, for which `merit` tells of a model's id
+        how well it has done so far, -1 to 1. Copies are folded into one, and nobody has more than two of the
+        first five while there is somebody else (folding.py). Equal scores are ordered by id.
         """
-        # Popularity moves a model up by as much as other words would: more is looked at than is asked for.
-        looked_at = max(200, 10 * k)
-        rows, cosines = self.store.nearest(self._vector(query)[0], looked_at, Filters(task=task), accepts)
-        return self._ranked(rows, cosines)[:k]
+        where = replace(filters, task=task or filters.task)
+        found = self._found(query, where, max(_BATCH, 4 * k), accepts or (lambda _: True))
+        spoken = ranking.languages_of(query)
+        scores = {
+            card.id: ranking.score(relevance, card, spoken, merit(card.id) if merit else 0.0)
+            for card, relevance in found
+        }
+        ranked = sorted((card for card, _ in found), key=lambda card: (-scores[card.id], card.id))
+        return [Hit(card, scores[card.id]) for card in folding.spread(folding.fold(ranked), k)]
 
     def cards(self, task: str) -> list[ModelCard]:
         """All models of a task, by id."""
@@ -67,19 +87,70 @@ class Index:
         """The model of that id, if the index has it."""
         return self.store.card(model_id)
 
-    def _ranked(self, rows: Rows, cosines: Scores) -> list[Hit]:
-        cards = self.store.rows(rows)
-        hits = [
-            # Rounded, so that the last bits of a sum, which depend on the processor, decide nothing.
-            Hit(card, round(float(cosine) + _POPULARITY_WEIGHT * _popularity(card), 5))
-            for card, cosine in zip(cards, cosines, strict=True)
-        ]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.card.id))
+    def _found(
+        self, query: str, where: Filters, enough: int, accepts: Callable[[ModelCard], bool]
+    ) -> list[tuple[ModelCard, float]]:
+        """Accepted models of the highest relevance, with it; more are looked at until they are `enough`."""
+        looked_at = max(_LOOKED_AT, enough)
+        judged: set[int] = set()
+        found: list[tuple[ModelCard, float]] = []
+        while True:
+            rows, relevance, exhausted = self._relevant(query, where, looked_at)
+            new = [place for place in np.argsort(-relevance, kind="stable") if int(rows[place]) not in judged]
+            for places in _batches(new, _BATCH):
+                cards = self.store.rows(rows[places])
+                found += [
+                    (card, float(relevance[place]))
+                    for place, card in zip(places, cards, strict=True)
+                    if accepts(card)
+                ]
+                judged.update(rows[places].tolist())
+                if len(found) >= enough:
+                    return found
+            if exhausted or looked_at >= _MOST_LOOKED_AT:
+                return found
+            looked_at *= 4
+
+    def _relevant(self, query: str, where: Filters, looked_at: int) -> tuple[Rows, Scores, bool]:
+        """What is nearest by meaning and by words, its relevance, and whether there is nothing else."""
+        vector = self._vector(query)
+        near, _ = self.store.nearest(vector, looked_at, where)
+        worded, shares = self.store.lexical(query, looked_at, where)
+        rows = np.union1d(near, worded)
+        words = np.zeros(len(rows), np.float32)
+        words[np.searchsorted(rows, worded)] = shares
+        relevance = ranking.relevance(self.store.cosines(vector, rows), words)
+        if where.task is None:
+            relevance += ranking.TASK * self._wished(vector, rows)
+        relevance += ranking.standing(
+            self.store.fact("downloads", rows),
+            self.store.fact("likes", rows),
+            self.store.fact("updated", rows),
+            self._today,
+        )
+        return rows, relevance, len(near) < looked_at
+
+    def _vector(self, query: str) -> NDArray[np.float32]:
+        with self._lock:
+            known = self._vectors.get(query)
+        return self._remember(query, self._encoder.encode([query])[0]) if known is None else known
+
+    def _remember(self, query: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._lock:
+            self._vectors[query] = vector
+            if len(self._vectors) > _REMEMBERED:
+                self._vectors.popitem(last=False)
+        return vector
+
+    def _wished(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
+        """How near the query is to the wishes for each row's task."""
+        closeness = wishes.closeness(vector, self._encoder)
+        usual = float(np.mean(list(closeness.values())))
+        return np.array([closeness.get(task, usual) for task in self.store.tasks(rows)], np.float32)
 
 
-def _popularity(card: ModelCard) -> float:
-    """0 for a model that nobody loads or whose downloads are not known, 1 for the most loaded ones."""
-    return min(1.0, log10(1 + (card.downloads or 0)) / log10(_MOST_DOWNLOADS))
+def _batches(items: list[int], size: int) -> Iterator[list[int]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def build_index(

@@ -86,6 +86,12 @@ class Segment:
         """The rows of a task, or all."""
         return range(self.info.rows) if task is None else range(*self.info.tasks.get(task, (0, 0)))
 
+    def tasks_of(self, rows: Rows) -> list[str]:
+        """The task of each of these rows."""
+        starts = [start for start, _ in self.info.tasks.values()]
+        names = list(self.info.tasks)
+        return [names[place - 1] for place in np.searchsorted(starts, rows, side="right").tolist()]
+
     def nearest(self, vector: NDArray[np.float32], k: int, where: Filters) -> tuple[Rows, Scores]:
         """See `Store.nearest`."""
         return self.vectors.nearest(vector, k, self.rows_of(where.task), self._passing(where))

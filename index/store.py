@@ -50,7 +50,7 @@ class Store:
     def lexical(
         self, query: str, k: int, where: Filters = EVERYTHING, accepts: Accepts | None = None
     ) -> tuple[Rows, Scores]:
-        """The rows of the `k` models that say the query's words best, and their BM25 scores, best first.
+        """The rows of the `k` models that say the query's words best, and how well, 0 to 1, best first.
 
         Models that have none of the words are not among them. See `nearest` for the filters.
         """
@@ -58,6 +58,22 @@ class Store:
         if not words:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return self._accepted(lambda n: self._merged(n, lambda s: s.best(words, n, where)), k, accepts)
+
+    def cosines(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
+        """The cosine of the vector, (dimension,), with each of these rows'."""
+        cosines = np.empty(len(rows), np.float32)
+        for index, places in self._by_segment(rows):
+            found = self._segments[index].vectors.rows(places - self._starts[index])
+            cosines[np.isin(rows, places)] = found @ vector.reshape(-1)
+        return cosines
+
+    def tasks(self, rows: Rows) -> list[str]:
+        """The task of each of these rows."""
+        tasks: dict[int, str] = {}
+        for index, places in self._by_segment(rows):
+            found = self._segments[index].tasks_of(places - self._starts[index])
+            tasks.update(zip(places.tolist(), found, strict=True))
+        return [tasks[int(row)] for row in rows]
 
     def rows(self, rows: Rows | Sequence[int]) -> list[ModelCard]:
         """The cards of these rows, in that order."""

@@ -40,6 +40,9 @@ class ModelCard(BaseModel):
     providers: tuple[str, ...] | None = Field(
         None, description="Inference Providers that served it when the card was read; None: not known."
     )
+    doubt: float = Field(
+        0.0, ge=0, le=1, description="How much its text was written for machines and not for people."
+    )
 
     @property
     def author(self) -> str:

@@ -1,0 +1,234 @@
+"""`hugginggpt index search`: which models do what is said, why, and where they can run."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hugginggpt.app.inputs import InputError
+
+if TYPE_CHECKING:
+    from hugginggpt.graph.context import Home
+    from hugginggpt.index import Filters, Hit, Index
+    from hugginggpt.tools.card import ModelCard
+    from hugginggpt.tools.runtime import Runtime
+
+_AT_ONCE = 64  # queries of a batch that are embedded together
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One line of a batch."""
+
+    id: str | int
+    query: str
+    task: str | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is searched for, and what a model must be."""
+    parser.add_argument("query", metavar="WORDS", nargs="?", help="what the model should do")
+    parser.add_argument("--task", metavar="TASK", help="only models of this task")
+    parser.add_argument(
+        "--license", metavar="ID", help="only of this licence; permissive: any that allows everything"
+    )
+    parser.add_argument("--language", metavar="CODE", help="only for this language: de, German")
+    parser.add_argument("--max-params", metavar="N", help="only up to this many weights: 400M, 7B")
+    parser.add_argument("--runtime", metavar="NAME", help="only what this runtime can run")
+    parser.add_argument("--top-k", metavar="K", type=int, default=10, help="how many models (default 10)")
+    parser.add_argument(
+        "--batch",
+        metavar="FILE",
+        type=Path,
+        help='many searches: lines {"id", "query", "task"?}; prints lines {"id", "hits"}',
+    )
+
+
+def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
+    """Searches. Raises `InputError`."""
+    from hugginggpt.graph import resources
+    from hugginggpt.index import ensure_index
+
+    filters = _filters(args)
+    queries = _queries(args)
+    runtimes = resources.runtimes(home)
+    accepts = _accepts(args.runtime, runtimes)
+    index = ensure_index(folder, resources.encoder(home))
+    if args.batch:
+        for line in _searched(index, queries, args.top_k, accepts, filters):
+            print(json.dumps(line, ensure_ascii=False))
+        return 0
+    (asked,) = queries
+    hits = index.search(asked.query, task=asked.task, k=args.top_k, accepts=accepts, filters=filters)
+    rows = [_row(hit, asked.query, runtimes) for hit in hits]
+    if args.json:
+        print(
+            json.dumps([hit.card.model_dump(mode="json") | row for hit, row in zip(hits, rows, strict=True)])
+        )
+    elif sys.stdout.isatty():
+        _print_table(rows)
+    else:
+        for row in rows:
+            print("\t".join(_cells(row)))
+    return 0
+
+
+def _filters(args: argparse.Namespace) -> "Filters":
+    from hugginggpt.index import Filters
+    from hugginggpt.index.languages import language_code
+
+    if args.top_k < 1:
+        raise InputError(f"--top-k {args.top_k}: give 1 or more")
+    if args.task:
+        _known(args.task, "--task")
+    language = args.language and language_code(args.language)
+    if args.language and not language:
+        raise InputError(f"--language {args.language}: not a language; give a code or a name: de, German")
+    return Filters(
+        license=args.license.lower() if args.license else None,
+        language=language or None,
+        max_parameters=_number(args.max_params) if args.max_params else None,
+    )
+
+
+def _number(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", text.strip().lower())
+    if not match:
+        raise InputError(f"--max-params {text}: give a number of weights: 400M, 7B")
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
+def _known(task: str, where: str) -> str:
+    from hugginggpt.tools.tasks import TASKS
+
+    if task not in TASKS:
+        raise InputError(f"{where} {task}: not a task; hugginggpt tasks lists them")
+    return task
+
+
+def _accepts(name: str | None, runtimes: "Mapping[str, Runtime]") -> "Callable[[ModelCard], bool] | None":
+    if name is None:
+        return None
+    if name not in runtimes:
+        raise InputError(f"--runtime {name}: there is none of that name; there are {', '.join(runtimes)}")
+    return runtimes[name].can_run
+
+
+def _queries(args: argparse.Namespace) -> list[_Query]:
+    """The one query, or those of the batch, all of them checked. Raises `InputError`."""
+    if args.batch is None:
+        if not (args.query or "").strip():
+            raise InputError(
+                'nothing to search for; say what the model should do: hugginggpt index search "WORDS"'
+            )
+        return [_Query("", args.query, args.task)]
+    if args.query:
+        raise InputError("WORDS and --batch: give one of them")
+    try:
+        lines = args.batch.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(
+            f"{args.batch}: cannot be read ({error.strerror}); give a file of queries"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{args.batch}: is not UTF-8 text; give a file of queries") from error
+    return [
+        _query(line, f"{args.batch}:{number}:", args.task)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+
+
+def _query(line: str, where: str, task: str | None) -> _Query:
+    try:
+        said = json.loads(line)
+    except ValueError as error:
+        raise InputError(f'{where} not JSON; a line is {{"id": "1", "query": "…"}}') from error
+    if not isinstance(said, dict) or not isinstance(said.get("id"), str | int):
+        raise InputError(f'{where} has no "id"; a line is {{"id": "1", "query": "…"}}')
+    query = said.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise InputError(f'{where} has no "query" that says something; a line is {{"id": "1", "query": "…"}}')
+    own = said.get("task") or task
+    return _Query(said["id"], query, _known(str(own), where) if own else None)
+
+
+def _searched(
+    index: "Index",
+    queries: Iterable[_Query],
+    k: int,
+    accepts: "Callable[[ModelCard], bool] | None",
+    filters: "Filters",
+) -> Iterator[dict[str, Any]]:
+    coming = iter(queries)
+    while batch := list(islice(coming, _AT_ONCE)):
+        index.prepare(*(asked.query for asked in batch))
+        for asked in batch:
+            hits = index.search(asked.query, task=asked.task, k=k, accepts=accepts, filters=filters)
+            yield {"id": asked.id, "hits": [hit.card.id for hit in hits]}
+
+
+def _row(hit: "Hit", query: str, runtimes: "Mapping[str, Runtime]") -> dict[str, Any]:
+    """What the table shows beside the card's own facts."""
+    return {
+        "id": hit.card.id,
+        "task": hit.card.task,
+        "why": _why(query, hit.card),
+        "license": hit.card.license,
+        "parameters": hit.card.parameters,
+        "downloads": hit.card.downloads,
+        "runs_on": [name for name, runtime in runtimes.items() if runtime.can_run(hit.card)],
+        "score": hit.score,
+    }
+
+
+def _why(query: str, card: "ModelCard") -> str:
+    """The words of the query that the card says, by where it says them; else that it means the same."""
+    from hugginggpt.index.lexical import said
+
+    fields = {"name": card.id, "task": card.task, "text": card.summary}
+    found = {field: said(query, text)[:4] for field, text in fields.items()}
+    return "; ".join(f"{field}: {', '.join(words)}" for field, words in found.items() if words) or "meaning"
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["id"],
+        row["task"],
+        row["why"],
+        row["license"] or "-",
+        _short(row["parameters"]),
+        _short(row["downloads"]),
+        ", ".join(row["runs_on"]) or "-",
+    )
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "task", box=None, header_style="bold")
+    table.add_column("why", ratio=1)
+    table.add_column("licence")
+    table.add_column("size", justify="right")
+    table.add_column("downloads", justify="right")
+    table.add_column("runs on")
+    for row in rows:
+        table.add_row(*_cells(row))
+    Console(markup=False).print(table)
+
+
+def _short(number: int | None) -> str:
+    """1234567 → 1.23M; an unknown number is a dash."""
+    if number is None:
+        return "-"
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
