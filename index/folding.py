@@ -16,7 +16,7 @@ _FEWEST_LETTERS = 8
 """Of a name, to tell something: many models are called `model` or `test`."""
 
 _WORD = re.compile(r"\w+")
-_FEWEST_WORDS, _ENOUGH_WORDS = 12, 20
+_FEWEST_WORDS, _ENOUGH_WORDS = 8, 20
 _TIMES = 10
 """A model whose card says what another's says is a copy where that one has this many times the support."""
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from hugginggpt.index.languages import LANGUAGES
 from hugginggpt.index.visible import visible
 from hugginggpt.index.wishes import WISHES
 from hugginggpt.tools.card import ModelCard
@@ -32,7 +33,7 @@ _ORDERS = (
     r"<\|?/?(?:system|im_start|im_end|instructions?|assistant|user)\|?>|\[/?(?:INST|SYSTEM)\]",
     r"^\W*(?:system|assistant|user|human|instructions?)\s*:",
 )
-_COUNTED = r"(?:downloads?|likes|stars|users|installs)"
+_COUNTED = r"(?:downloads?|likes|stars)"
 _BOASTS = (
     rf"\b\d[\d,.]*\s?(?:k|m|b|thousand|million|billion)?\+?\s(?:\w+ ){{0,2}}{_COUNTED}\b",
     rf"\b(?:million|billion|thousand)s? (?:of )?(?:\w+ )?{_COUNTED}\b",
@@ -51,52 +52,65 @@ pour sur el los las y con por del que se su il di e che per o da do dos em para 
 """
 _SMALL = frozenset(_HOLDING.split())
 _LOOKED_FOR = frozenset(re.findall(r"[a-z]+", " ".join([*WISHES, *WISHES.values()])))
+_LANGUAGES = frozenset(LANGUAGES.values())
+_TAG = re.compile(r"</?\w[^<>]*>")
 _WORD = re.compile(r"[^\W\d_]+|[.!?:;…]")
 
-_ENOUGH = 16
+_ENOUGH = 12
 """Telling words of a text, for their shape to say something."""
+_BOASTED = 0.5
+"""Doubt of a card that boasts of figures."""
 
 
 def honest(card: ModelCard) -> ModelCard:
     """The card as the index keeps it: its summary says what the model is, and `doubt` what was wrong with it.
 
-    Left out are sentences that give orders, that boast of figures, or that are there twice. `doubt` is the
-    most of what is stuffed and, where orders are given, 1.
+    Left out are sentences that give orders, that boast of figures, or that are there twice, and hidden text.
+    `doubt` is 1 where orders are given, else the most of what is stuffed, what is hidden, and boasting.
     """
-    sentences = [" ".join(part.split()) for part in _SENTENCE.split(visible(card.summary))]
-    ordering = any(map(_ORDER.search, sentences))
-    kept = [
-        part
-        for part in dict.fromkeys(sentences)
-        if part and not _ORDER.search(part) and not _BOAST.search(part)
-    ]
-    doubt = 1.0 if ordering else stuffing(card.summary)
-    return card.model_copy(update={"summary": " ".join(kept), "doubt": max(card.doubt, doubt)})
+    shown = visible(card.summary)
+    sentences = [" ".join(part.split()) for part in _SENTENCE.split(shown)]
+    ordering, boasting = ({part for part in sentences if wrong.search(part)} for wrong in (_ORDER, _BOAST))
+    kept = [part for part in dict.fromkeys(sentences) if part and part not in ordering | boasting]
+    doubts = (card.doubt, stuffing(card.summary), _hidden(card.summary, shown), _BOASTED * bool(boasting))
+    return card.model_copy(update={"summary": " ".join(kept), "doubt": 1.0 if ordering else max(doubts)})
+
+
+def _hidden(written: str, shown: str) -> float:
+    """The part of the words between tags that a page does not show."""
+    words = len(_WORD.findall(_TAG.sub(" ", written)))
+    return 1 - len(_WORD.findall(shown)) / words if "<" in written and words else 0.0
 
 
 def stuffing(text: str) -> float:
     """How much a text is a heap of words to be found by, 0 to 1, and not sentences.
 
-    The most of: words said again and again; one word above all; and a long run of words with none of the
-    small words and stops between them that sentences have. A list of names is no heap, nor is a short text.
+    The most of: words, and three words in a row, said again and again; one word above all; and many words
+    that people look for with none of the small words and stops between them that sentences have. A list of
+    names or of languages is no heap, nor is a short text.
     """
-    words = _WORD.findall(text)
+    words = [word for word in _WORD.findall(text) if word not in _LANGUAGES]
     telling = Counter(word for word in map(str.lower, words) if word.isalpha() and word not in _SMALL)
     total = telling.total()
     if total < _ENOUGH:
         return 0.0
     again = 1 - len(telling) / total
     above_all = max(telling.values()) / total
-    return max(_ramp(again, 0.5, 0.7), _ramp(above_all, 0.22, 0.4), _ramp(_run(words), 12, 20))
+    threes = Counter(zip(words, words[1:], words[2:], strict=False))
+    phrases = 1 - len(threes) / threes.total()
+    return max(
+        _ramp(again, 0.5, 0.7),
+        _ramp(phrases, 0.2, 0.45),
+        _ramp(above_all, 0.22, 0.4),
+        _ramp(_run(words), 10, 18),
+    )
 
 
 def _run(words: Sequence[str]) -> int:
-    """The most words in a row that could be looked for: in lower case, or of a wish for some task."""
+    """The most words of wishes for some task in a row of words that nothing holds together."""
     most = run = 0
-    for word in words:
-        lowered = word.lower()
-        heaped = word.isascii() and lowered not in _SMALL and (word.islower() or lowered in _LOOKED_FOR)
-        run = run + 1 if heaped else 0
+    for word in map(str.lower, words):
+        run = 0 if word in _SMALL or not word.isalpha() else run + (word in _LOOKED_FOR)
         most = max(most, run)
     return most
 

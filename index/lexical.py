@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tantivy import Query, Schema, Searcher, TextAnalyzer
 
 _HEAP = 256 << 20
-_MOST_WORDS = 10
+_MOST_WORDS = 14
 """Words of a query that are looked for: the rarest."""
 _REQUEST = """
 i me my we us our you your he she them his her its am do does did have has had can could would should may
@@ -126,7 +126,7 @@ def idf(count: int, cards: int) -> float:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a query as they are looked for: lower case, without accents, stemmed; no words of asking."""
+    """The words of a query as they are looked for: lower case, no accents, stemmed; no words of asking."""
     words = (word for word in re.findall(r"\w+", text.lower()) if word not in _ASKING)
     return list(dict.fromkeys(_analyzer().analyze(" ".join(words))))
 

