@@ -113,7 +113,7 @@ async def test_what_a_server_takes_is_found_out_once(llm, takes, asked):
 
 async def test_models_are_chosen_in_one_call_for_all_tasks(llm, models):
     models("echo", "echo-b", "echo-c")
-    llm.says(plan=[generate(0, "a"), generate(1, "b")], choose='Sure: {"0": 3, "1": "2"}')
+    llm.says(plan=[generate(0, "one"), generate(1, "two")], choose='Sure: {"0": 3, "1": "2"}')
     _, events = await ask()
     [request] = llm.asked("choose")
     choices = told(events, "choice")
