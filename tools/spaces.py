@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 LARGEST = 100_000_000
 """Bytes of a file that is taken from a Space."""
-PATIENCE = 60.0
-"""Seconds to wait for a Space's next word, when it is connected and when a file is fetched."""
+PATIENCE, REACHED = 60.0, 10.0
+"""Seconds to wait for an app's next word, and for its address to be reached."""
 
 _WORDS: frozenset[Kind] = frozenset({"text", "texts"})
 _TAKES: dict[str, frozenset[Kind]] = {
@@ -167,7 +167,7 @@ def _connected(address: str) -> "Client":
         verbose=False,
         download_files=False,
         analytics_enabled=False,
-        httpx_kwargs={"timeout": PATIENCE},
+        httpx_kwargs={"timeout": httpx.Timeout(PATIENCE, connect=REACHED)},
     )
     if httpx.URL(client.src).host != httpx.URL(client.src_prefixed).host:
         raise PermanentError("foreign", f"the app at {client.src} points to {client.src_prefixed}")
