@@ -17,22 +17,15 @@ ROOT = Path(__file__).parents[1]
 CARD = ModelCard(id="acme/x", task="text-generation", summary="x")
 
 
-def install(source, files, target):
-    """Builds a package of these files and installs it into a folder, as pip does it, without the network."""
-    source.mkdir()
-    for name, text in files.items():
-        (source / name).write_text(text, encoding="utf-8")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-    ]
-    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
+def install(target, **packages):
+    """Builds packages of these files and installs them into a folder, as pip does it, without the network."""
+    sources = [target.with_name(name) for name in packages]
+    for source, files in zip(sources, packages.values(), strict=True):
+        source.mkdir()
+        for name, text in files.items():
+            (source / name).write_text(text, encoding="utf-8")
+    how = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *how, *map(str, sources)], check=True)
 
 
 def package(name, code, points):
@@ -56,7 +49,7 @@ def example(tmp_path_factory):
     text = (ROOT / "docs" / "runtimes.md").read_text(encoding="utf-8")
     files = dict(re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
     assert files.keys() == {"acme_runtime.py", "pyproject.toml"}
-    install(folder / "source", files, folder / "installed")
+    install(folder / "installed", source=files)
     return folder / "installed"
 
 
@@ -134,11 +127,10 @@ def broken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("broken")
     names = ["Constructor", "NoMethods", "Available", "Cards", "CanRun", "Ready", "NotThere"]
     points = {name.lower(): name for name in names} | {"builtin": "Fine", "fine": "Fine", "away": "Away"}
-    install(folder / "one", package("broken_package", BROKEN, points), folder / "installed")
     install(
-        folder / "two",
-        package("broken_module", "import no_such_module", {"module": "X"}),
         folder / "installed",
+        one=package("broken_package", BROKEN, points),
+        two=package("broken_module", "import no_such_module", {"module": "X"}),
     )
     return folder / "installed"
 

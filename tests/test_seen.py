@@ -141,14 +141,14 @@ def _saw(path, model):
 def test_processes_that_write_at_once_lose_nothing(tmp_path):
     path = tmp_path / "seen.sqlite"
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_saw, args=(path, f"m{n}")) for n in range(4)]
+    processes = [context.Process(target=_saw, args=(path, f"m{n}")) for n in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     with sqlite3.connect(path) as file:
         counts = dict(file.execute("SELECT model, calls FROM seen"))
-    assert counts == {"m0": 20, "m1": 20, "m2": 20, "m3": 20, "shared": 80}
+    assert counts == {"m0": 20, "m1": 20, "shared": 40}
 
 
 def test_a_file_that_is_damaged_is_made_anew(tmp_path):
