@@ -41,6 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     build.add_argument(
         "--task", metavar="TASK", action="append", default=[], help="only of this task; repeatable"
     )
+    build.add_argument("--cards", metavar="FILE", help="texts of cards, as --from; else one request a model")
     update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
     update.add_argument("--deleted", action="store_true", help="also remove what the Hub no longer lists")
     for command in (build, update):
@@ -88,7 +89,7 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     from hugginggpt.app.bars import watched
     from hugginggpt.index import build_starter, refresh
 
-    chosen = _chosen(args)
+    chosen = _chosen(args, folder)
     with watched() as watch:
         if chosen is None:
             index = build_starter(folder, _encoder(home), watch.embedded)
@@ -100,8 +101,10 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     return 0
 
 
-def _chosen(args: argparse.Namespace) -> "tuple[Source, Origin] | None":
+def _chosen(args: argparse.Namespace, folder: Path) -> "tuple[Source, Origin] | None":
     """Where the models are to come from; None for the starter. Raises `InputError`."""
+    from hugginggpt.index import refresh
+    from hugginggpt.index.bulk import BulkModels
     from hugginggpt.index.hub import HubModels
     from hugginggpt.index.origin import Origin
     from hugginggpt.index.sources import Files
@@ -117,10 +120,17 @@ def _chosen(args: argparse.Namespace) -> "tuple[Source, Origin] | None":
         whole = args.source.startswith("hf://")
         return Files(args.source), Origin("custom", args.source, tasks, whole)
     if args.top is not None or args.all:
-        models = HubModels(tasks, top=args.top, texts=not args.no_cards)
-        return models, Origin("hub", tasks=tasks, whole=args.all)
-    if tasks or args.no_cards:
-        raise InputError("--task and --no-cards choose from the Hub; give --top N or --all with them")
+        models = HubModels(tasks, top=args.top, texts=not (args.no_cards or args.cards))
+        source = (
+            BulkModels(models, Files(args.cards), folder / refresh.STAGING / "texts.sqlite")
+            if args.cards
+            else models
+        )
+        return source, Origin("hub", tasks=tasks, whole=args.all)
+    if tasks or args.no_cards or args.cards:
+        raise InputError(
+            "--task, --cards and --no-cards choose from the Hub; give --top N or --all with them"
+        )
     return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.harvest import Tally, complain_if_all_broken
 from hugginggpt.index.sources import Source
 from hugginggpt.tools.card import ModelCard
@@ -77,15 +78,19 @@ def gather(
     """Read all of a source into shards in that folder, or go on where an earlier call was interrupted.
 
     Cards of these tasks, or of all. What another source left in the folder is removed first. Blocks. Raises
-    `CardError`; what is gathered until then stays.
+    `IndexBuildError`; what is gathered until then stays.
     """
-    state = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}")
-    if not state.done:
-        _read(source, folder, state, tasks, progress)
-        complain_if_all_broken(state.tally)
-        state.done = True
-        _save(folder, state)
-    return Gathered(folder, state)
+    try:
+        state = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}")
+        if not state.done:
+            _read(source, folder, state, tasks, progress)
+            complain_if_all_broken(state.tally)
+            state.done = True
+            _save(folder, state)
+        return Gathered(folder, state)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise IndexBuildError(f"{folder}: cannot be written ({reason}); make room and start again") from error
 
 
 def _read(

@@ -23,7 +23,10 @@ from hugginggpt.index.write import update_index, write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
 
-_STAGING, _CHANGES = "staging", "staging-update"
+STAGING = "staging"
+"""Folder of what a build has gathered."""
+
+_CHANGES = "staging-update"
 _OVERLAP = timedelta(hours=1)  # clocks may differ; what is gathered twice does no harm
 
 
@@ -58,13 +61,13 @@ def build_from(
     `ModelIndexError`; the index that was in use then still is, and what is gathered stays.
     """
     with build.lock(folder):
-        gathered = gather(source, folder / _STAGING, origin.tasks, watch.gathered)
+        gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered)
         packaged = [*_packaged(origin)]
         cards, total = chain(_cards(gathered), packaged), gathered.tally.kept + len(packaged)
         loaded = encoder()
         blocks = build.embedded(cards, loaded, total, watch.embedded)
         info = write_index(folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))))
-        shutil.rmtree(folder / _STAGING)
+        shutil.rmtree(folder / STAGING)
     return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hugginggpt.index import CardError, read_cards
+from hugginggpt.index import CardError, IndexBuildError, read_cards
 from hugginggpt.index.gather import gather
 from hugginggpt.index.harvest import Tally
 from hugginggpt.index.sources import Files
@@ -186,3 +186,11 @@ def test_a_shard_that_was_being_written_does_not_count(tmp_path):
     (staging / "cards-00000.part").write_bytes(b"PAR1 half")
     (staging / "gathered.json").write_text('{"key": "half')
     assert ids(gather(Files(str(path)), staging)) == ["a/x"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path):
+    path = lines(tmp_path / "cards.jsonl", [row("x")])
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(IndexBuildError, match=r"file/staging: cannot be written .* make room") as error:
+        gather(Files(str(path)), tmp_path / "file" / "staging")
+    assert "\n" not in str(error.value)

@@ -13,8 +13,10 @@ from hub_server import Fails
 
 from hugginggpt.app.cli import main
 from hugginggpt.index import CardError, index_info, open_index, read_cards
+from hugginggpt.index.bulk import BulkModels
 from hugginggpt.index.gather import gather
 from hugginggpt.index.hub import HubModels
+from hugginggpt.index.sources import Files
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 
 FAR = datetime.now(UTC) + timedelta(days=1)
@@ -155,6 +157,29 @@ def test_a_data_set_that_is_not_there_is_told_in_one_line(hub):
     with pytest.raises(CardError, match="hf://datasets/no/where: cannot be read") as error:
         list(read_cards("hf://datasets/no/where"))
     assert "\n" not in str(error.value)
+
+
+def test_texts_of_cards_come_in_bulk_from_a_data_set(hub, tmp_path, encoder):
+    dataset(hub, tmp_path / "set")
+    hub.add("d/01", pipeline_tag="translation", license="mit", downloads=999)
+    folder = tmp_path / "index"
+    where = "hf://datasets/cards/all"
+    assert run("build", "--top", "3", "--cards", where, "--index", str(folder)) == 0
+    index = open_index(folder, encoder)
+    assert [card.id for card in index.cards("translation")] == ["a/00", "a/01", "d/01"]
+    assert (index.card("d/01").summary, index.card("d/01").license) == ("Number 1 translates plays.", "mit")
+    assert not hub.asked("README.md")
+
+
+def test_bulk_texts_that_are_interrupted_go_on(hub, tmp_path, staging):
+    dataset(hub, tmp_path / "set")
+    source = BulkModels(HubModels(texts=False), Files("hf://datasets/cards/all"), staging / "texts.sqlite")
+    hub.fails["cursor=10"] = [Fails(400)]
+    with pytest.raises(CardError, match="HTTP 400"):
+        gather(source, staging)
+    hub.requests.clear()
+    assert len(ids(gather(source, staging))) == 25
+    assert not hub.asked(".parquet")
 
 
 def run(*words):
