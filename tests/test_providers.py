@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import socket
 import threading
 
 import pytest
@@ -338,6 +339,25 @@ async def test_a_result_at_a_public_address_is_fetched_there_without_the_token(
     assert checked
     assert (path, headers["host"]) == ("/a.png", f"localhost:{storage.server_port}")
     assert {"authorization", "x-hf-bill-to", "cookie"} & headers.keys() == set()
+
+
+async def test_a_name_that_means_another_address_later_does_not_help(hub, router, providers, monkeypatch):
+    looked_up = []
+    real = socket.getaddrinfo
+
+    def lookup(host, *args, **named):
+        if host == "moving.example":
+            looked_up.append(host)
+            host = "127.0.0.1"
+        return real(host, *args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(outgoing, "is_public", lambda _: True)
+    with Server(lambda *_: png()) as storage:
+        router.result = storage.url.replace("127.0.0.1", "moving.example")
+        await providers.run(serve(hub, "text-to-image", "replicate"), "text-to-image", {"prompt": "x"})
+        assert storage.requests[0][2]["host"] == f"moving.example:{storage.server_port}"
+    assert len(looked_up) == 1
 
 
 @pytest.mark.parametrize("provider", ["replicate", "fal-ai"])
