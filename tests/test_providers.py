@@ -268,6 +268,14 @@ async def test_that_nobody_serves_a_model_is_remembered_too(hub, router, provide
     assert not providers.can_run(made)
 
 
+@pytest.mark.parametrize("name", ["../secrets", "org/a?b", "org/-x"])
+async def test_an_id_that_no_repository_can_have_is_served_by_nobody(name, hub, router, providers):
+    odd = ModelCard(id=name, task="summarization", summary="s")
+    with pytest.raises(PermanentError, match="no Inference Provider serves it"):
+        await providers.run(odd, "summarization", {"text": "x"})
+    assert router.requests == []
+
+
 async def test_what_is_remembered_is_asked_again_after_a_while(hub, router, providers, monkeypatch):
     monkeypatch.setattr(providers._served, "_seconds", 0.0)
     made = serve(hub, "summarization")
@@ -317,6 +325,12 @@ def test_why_it_is_not_available_says_what_to_do(token, reason, router):
     state = Providers(RuntimeSettings(encoder=None, hf_token=token)).available()
     assert not state
     assert reason in state.reason
+
+
+def test_a_provider_that_is_not_there_is_named_with_those_that_are(providers):
+    assert not providers.on("fal").available()
+    assert "no provider 'fal'; there are baseten, " in providers.on("fal").available().reason
+    assert providers.on("fal-ai").available()
 
 
 def test_it_is_available_with_an_account_and_not_offline(providers, monkeypatch):

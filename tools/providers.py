@@ -58,6 +58,8 @@ class Providers:
             return _no("no account: set HF_TOKEN; get one at hf.co/settings/tokens")
         if not token.startswith("hf_"):  # the client would send another's to the provider itself
             return _no("HF_TOKEN is not a token of Hugging Face: it begins with hf_")
+        if not self._any and self._provider not in _providers():
+            return _no(f"there is no provider {self._provider!r}; there are {', '.join(_providers())}")
         if _offline():
             return _no("HF_HUB_OFFLINE is set: unset it")
         return Availability(ok=True)
@@ -135,11 +137,14 @@ class Providers:
     def _ask_hub(self, model: str) -> "tuple[InferenceProviderMapping, ...]":
         """Who serves a model; nobody where the Hub does not know it. Blocks."""
         from huggingface_hub import HfApi
+        from huggingface_hub.errors import HFValidationError
 
         try:
             info = HfApi(token=self._settings.hf_token).model_info(
                 model, expand=["inferenceProviderMapping"], timeout=10
             )
+        except HFValidationError:  # no id that the Hub could have
+            return ()
         except Exception as error:
             if status(error) in {401, 403, 404}:  # the Hub says so of private and gated models too
                 return ()
