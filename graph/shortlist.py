@@ -1,5 +1,6 @@
 """Which models could do a task: the shortlist that a controller chooses from."""
 
+import itertools
 from collections.abc import Callable, Mapping
 
 from hugginggpt.graph.plan import Task
@@ -16,6 +17,8 @@ _OWN = ranking.MOST + 0.05
 the language model for this, and it writes better than small models."""
 _KNOWN = 100
 """Models of a task that are looked at to say why none can be run."""
+_LOOKED_AT = 2_000
+"""Models that have to be downloaded, and are looked at while one is searched for that has not."""
 
 
 def shortlist(
@@ -34,23 +37,25 @@ def shortlist(
     """
     usable = [runtime for runtime in runtimes.values() if runtime.available()]
     used = {(attempt["model"], attempt["runtime"]) for attempt in tried["attempts"]} if tried else set()
+    words, others = query(task, request), itertools.count()
+
+    def able(card: ModelCard) -> list[Runtime]:
+        return [r for r in usable if (card.id, r.name) not in used and r.can_run(card)]
 
     def on(card: ModelCard, score: float) -> list[Candidate]:
-        return [
-            Candidate(card=card, runtime=r.name, score=score, ready=r.ready(card))
-            for r in usable
-            if (card.id, r.name) not in used and r.can_run(card)
-        ]
+        return [Candidate(card=card, runtime=r.name, score=score, ready=r.ready(card)) for r in able(card)]
 
     def found(accepts: Callable[[ModelCard], bool]) -> list[Candidate]:
-        words = query(task, request)
         hits = index.search(words, task=task.task, k=top_k, accepts=accepts, merit=seen.merit)
-        return [found for hit in hits for found in on(hit.card, hit.score)]
+        return [candidate for hit in hits for candidate in on(hit.card, hit.score)]
+
+    def begins(card: ModelCard) -> bool:
+        return any(r.ready(card) for r in able(card)) or next(others) >= _LOOKED_AT
 
     own = [candidate for r in usable for card in r.cards(task.task) for candidate in on(card, _OWN)]
-    candidates = [*own, *found(lambda card: bool(on(card, 0)))]
+    candidates = [*own, *found(lambda card: bool(able(card)))]
     if not all(candidate.ready for candidate in candidates):  # some that are ready may score less than those
-        candidates += found(lambda card: any(candidate.ready for candidate in on(card, 0)))
+        candidates += [candidate for candidate in found(begins) if candidate.ready]
     ranked = sorted(candidates, key=lambda candidate: (not candidate.ready, -candidate.score))
     first = list({(found.card.id, found.runtime): found for found in ranked}.values())[:top_k]
     return [

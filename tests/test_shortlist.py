@@ -64,3 +64,12 @@ def test_a_candidate_carries_the_seconds_that_were_seen(candidates):
     seen.note("bench/flaky", "other", 2.0, None)
     seconds = {found.card.id: found.seconds for found in candidates("echo", "flaky", seen=seen)}
     assert seconds == {"bench/echo": pytest.approx(2.0), "bench/flaky": None}
+
+
+def test_the_search_for_what_can_begin_now_ends(candidates, bench, monkeypatch):
+    monkeypatch.setattr("hugginggpt.graph.shortlist._LOOKED_AT", 50)
+    asked = []
+    monkeypatch.setattr(doubles.Bench, "ready", lambda _, card: asked.append(card.id) or False)
+    found = candidates(*(f"far-{n}" for n in range(300)), top_k=3)
+    assert len(found) == 3
+    assert len({*asked}) < 150
