@@ -39,6 +39,11 @@ class Writer:
         """Tokens that it reads at once."""
         return int(min(self.tokenizer.model_max_length, 1 << 20))
 
+    @property
+    def room(self) -> int:
+        """Tokens that it writes at most, beside the one that it begins with and one for the language."""
+        return self.window - 2
+
     def length(self, text: str) -> int:
         """Tokens of a text."""
         return len(self.tokenizer(text, verbose=False)["input_ids"])
@@ -78,7 +83,7 @@ def _summarize(writer: Writer, inputs: Sequence[Inputs]) -> list[Outputs]:
     texts = [parts(need(one["text"], "text"), writer.length, room) for one in inputs]
     every = [prefix + part for text in texts for part in text]
     own = writer.model.generation_config
-    longest = max(stated.get("max_length") or own.max_length or 0, _SUMMARY)
+    longest = min(max(stated.get("max_length") or own.max_length or 0, _SUMMARY), writer.room)
     # Many models write 56 tokens at least, also of a sentence, which they then make up.
     least = min(stated.get("min_length") or own.min_length or 0, min(map(writer.length, every)) // 2)
     written = iter(writer.write(every, max_length=longest, min_length=least))
@@ -103,9 +108,8 @@ def _generate(writer: Writer, inputs: Sequence[Inputs]) -> list[Outputs]:
     longest = max(map(writer.length, prompts))
     if longest >= writer.window:
         raise PermanentError("too-long", f"reads {writer.window:,} tokens; the text has {longest:,}")
-    most = _LONGEST
-    if not writer.model.config.is_encoder_decoder:
-        most = min(_LONGEST, writer.window - longest)
+    read = 2 if writer.model.config.is_encoder_decoder else longest
+    most = min(_LONGEST, writer.window - read)
     pad = writer.tokenizer.pad_token_id
     written = writer.write(prompts, max_new_tokens=most, pad_token_id=pad)
     return [{"text": _THOUGHT.sub("", text).strip()} for text in written]

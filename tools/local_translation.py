@@ -23,7 +23,8 @@ class _Translator:
     @cached_property
     def tokens(self) -> frozenset[str]:
         """All tokens, among them those that mean a language."""
-        return frozenset(self.writer.tokenizer.get_vocab())
+        tokenizer = self.writer.tokenizer
+        return frozenset(tokenizer.get_vocab()) | frozenset(getattr(tokenizer, "lang_token_to_id", ()))
 
     def named(self, one: Language) -> str | None:
         """The model's token for a language, if it has one: NLLB, M2M100, mBART, MADLAD, Marian."""
@@ -70,8 +71,8 @@ def _translated(writer: Writer, texts: Sequence[str], way: _Way) -> list[str]:
     room = min(writer.window, _ROOM) - writer.length(way.prefix)
     lines = [[parts(line, writer.length, room) for line in text.splitlines()] for text in texts]
     every = [way.prefix + part for text in lines for line in text for part in line]
-    longest = max(map(writer.length, every))
-    written = iter(writer.write(every, max_new_tokens=2 * longest + 32, **options))
+    most = min(2 * max(map(writer.length, every), default=0) + 32, writer.room)
+    written = iter(writer.write(every, max_new_tokens=most, **options))
     return ["\n".join(" ".join(next(written) for _ in line) for line in text) for text in lines]
 
 
