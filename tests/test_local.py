@@ -100,10 +100,12 @@ async def test_a_download_is_of_the_commit_of_the_card(tiny_hub, make_local):
     assert all(f"/resolve/{made.commit}/" in path for path in resolved)
 
 
-async def test_what_is_here_runs_without_the_hub(tiny_hub, make_local, monkeypatch):
+@pytest.mark.parametrize("stated", [True, False], ids=["of a commit", "of no stated commit"])
+async def test_what_is_here_runs_without_the_hub(stated, tiny_hub, make_local, monkeypatch):
     from huggingface_hub import constants
 
-    given = card(revision=tiny_hub.make("tiny/model", CLASSIFIER).commit)
+    made = tiny_hub.make("tiny/model", CLASSIFIER)
+    given = card(revision=made.commit if stated else None)
     await make_local().run(given, "text-classification", {"text": TEXT})
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     tiny_hub.requests.clear()

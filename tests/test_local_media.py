@@ -8,10 +8,11 @@ import tiny_diffusion
 import tiny_media
 from PIL import Image
 
-from hugginggpt.tools import local_vision
-from hugginggpt.tools.local import recipe
+from hugginggpt.tools import local_diffusion, local_vision
+from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.local import Local, recipe
 from hugginggpt.tools.recipe import Place
-from hugginggpt.tools.runtime import PermanentError
+from hugginggpt.tools.runtime import PermanentError, RuntimeSettings
 from hugginggpt.tools.values import Media
 
 HERE = Place("cpu", "float32")
@@ -210,6 +211,30 @@ def test_changed_and_guided_pictures_keep_their_size_up_to_what_the_model_makes(
         assert opened(outputs["image"]).size == (15, 13)
         (outputs,) = run(task, {"image": tiny_media.picture((640, 480)), "prompt": "snow"}, maker=maker)
         assert max(opened(outputs["image"]).size) < 64
+
+
+async def test_a_controlnet_brings_the_model_that_it_works_beside(tiny_hub, monkeypatch):
+    names = ("tiny/base", "StableDiffusionControlNetPipeline")
+    monkeypatch.setattr(local_diffusion, "_BASES", {16: names})
+    tiny_hub.make("tiny/base", tiny_diffusion.stable_diffusion)
+    made = tiny_hub.make("tiny/control", tiny_diffusion.controlnet_alone)
+    card = ModelCard(id=made.id, task="control-to-image", summary="", library="diffusers")
+    runtime = Local(RuntimeSettings(encoder=None, memory=10**9))
+    try:
+        assert runtime.can_run(card)
+        assert not runtime.ready(card)
+        outputs = await runtime.run(
+            card, card.task, {"image": tiny_media.picture((16, 16)), "prompt": "a house"}
+        )
+    finally:
+        runtime.pool.close()
+    assert runtime.ready(card)
+    assert opened(outputs["image"]).size == (16, 16)
+
+
+def test_a_controlnet_for_a_model_that_is_not_known_is_refused(loaded):
+    with pytest.raises(PermanentError, match="a ControlNet for a model that is not known here"):
+        loaded("control-to-image", tiny_diffusion.controlnet_alone)
 
 
 def test_no_two_calls_paint_the_same_picture(run):

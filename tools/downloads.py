@@ -37,6 +37,15 @@ def snapshot(model_id: str, revision: str) -> Path:
     return repository / "snapshots" / (reference.read_text() if reference.is_file() else revision)
 
 
+def note_commit(model_id: str, revision: str, commit: str) -> None:
+    """Writes down what a branch is now, as huggingface_hub does: its files are then found without the Hub."""
+    from huggingface_hub import constants
+
+    reference = Path(constants.HF_HUB_CACHE, f"models--{model_id.replace('/', '--')}", "refs", revision)
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(commit)
+
+
 def model_info(model_id: str, revision: str | None) -> "ModelInfo":
     """What the Hub says of a model now: commit, files and their sizes. Raises `RunError`."""
     from huggingface_hub import HfApi

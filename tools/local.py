@@ -122,7 +122,11 @@ class Local:
     def ready(self, card: ModelCard) -> bool:
         """Whether all of the model is on this machine."""
         found = recipe(card.task)
-        return found is not None and weights.cached(card, found) is not None
+        folder = weights.cached(card, found) if found else None
+        if found is None or folder is None:
+            return False
+        other = found.beside(folder)
+        return other is None or weights.cached(*other) is not None
 
     async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
         """Run the model once. It is loaded where it is not, and downloaded, which `download` events tell."""
@@ -152,12 +156,15 @@ class Local:
             place = machine.place()
             limits = weights.Limits(self._settings.max_download, self._memory())
             folder = weights.fetch(card, found, place, limits, progress)
+            size = weights.memory(folder, found, place)
+            if other := found.beside(folder):
+                size += weights.memory(weights.fetch(*other, place, limits, progress), other[1], place)
 
             def load() -> Any:  # noqa: ANN401, of any library
                 with _loading, _quietly(), _one_line("not-loaded"):
                     return found.load(folder, place)
 
-            return weights.memory(folder, found, place), load
+            return size, load
 
     def _memory(self) -> int:
         return machine.default_memory() if self._settings.memory is None else self._settings.memory

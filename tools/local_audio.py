@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,7 +180,12 @@ def _voices() -> frozenset[str]:
     return frozenset({"VitsModel", "BarkModel", "SeamlessM4TForTextToSpeech", "SeamlessM4Tv2ForTextToSpeech"})
 
 
-TEXT_TO_SPEECH = Recipe(piped("text-to-audio"), _speak, _voices)
+def _load_voice(folder: Path, place: Place) -> Any:  # noqa: ANN401, transformers
+    """In full precision: voices are small, and the flows of VITS overflow in half of it."""
+    return piped("text-to-audio")(folder, replace(place, dtype="float32"))
+
+
+TEXT_TO_SPEECH = Recipe(_load_voice, _speak, _voices)
 
 
 def _compose(pipe: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # noqa: ANN401, transformers

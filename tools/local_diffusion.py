@@ -4,12 +4,14 @@ Every call makes something new: nothing is seeded.
 """
 
 import inspect
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hugginggpt.tools import drawing, local_vision, video
+from hugginggpt.tools import drawing, local_vision, video, weights
+from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.readers import decode_image
 from hugginggpt.tools.recipe import TRANSFORMERS_FILES, Place, Recipe, names
 from hugginggpt.tools.runtime import PermanentError
@@ -37,6 +39,11 @@ _FEW_STEPS = 4  # of a model that was distilled to need few (Sauer et al., arXiv
 _STRENGTH = 0.7  # how much of a picture is made anew where it is only to be changed, 0 to 1
 _MULTIPLE = 16  # sides are whole multiples of so many pixels, as latents of all models want
 _RATES = {"Wan": 16, "LTX": 24, "Hunyuan": 24, "Mochi": 30, "StableVideo": 7}  # frames per second, by class
+_BASES = {
+    768: ("stable-diffusion-v1-5/stable-diffusion-v1-5", "StableDiffusionControlNetPipeline"),
+    2048: ("stabilityai/stable-diffusion-xl-base-1.0", "StableDiffusionXLControlNetPipeline"),
+}
+"""What ControlNets work beside: the width of its words, to the model and the class of both together."""
 _RATE = 8  # of the others: CogVideoX, ModelScope, I2VGen-XL
 
 
@@ -249,10 +256,39 @@ def _guided(pipe: Any, one: Inputs) -> "Image.Image":  # noqa: ANN401, diffusers
     return made.resize(control.size) if _near(made.size, control.size) else made
 
 
+def _base(folder: Path) -> tuple[ModelCard, Recipe] | None:
+    """The Stable Diffusion that a ControlNet was trained beside, by the width of the words that it reads."""
+    config = folder / "config.json"  # a whole pipeline has none
+    width = json.loads(config.read_text("utf-8")).get("cross_attention_dim") if config.is_file() else None
+    if width not in _BASES:
+        return None
+    return ModelCard(id=_BASES[width][0], task="text-to-image", summary=""), TEXT_TO_IMAGE
+
+
+def _load_guided(folder: Path, place: Place) -> Any:  # noqa: ANN401, diffusers
+    if (folder / "model_index.json").exists():
+        return load_pipeline("DiffusionPipeline", folder, place)
+    base = _base(folder)
+    if base is None:
+        raise PermanentError("base", "is a ControlNet for a model that is not known here")
+    import diffusers
+
+    network: Any = diffusers.ControlNetModel
+    control = network.from_pretrained(folder, **place.safely)
+    kind = _BASES[control.config.cross_attention_dim][1]
+    where = weights.cached(*base)
+    if where is None:
+        raise PermanentError("base", f"works beside {base[0].id}, which is not on this machine")
+    return load_pipeline(kind, where, place, controlnet=control)
+
+
+_PIPELINES = frozenset({"StableDiffusionControlNetPipeline", "StableDiffusionXLControlNetPipeline"})
+
 CONTROL_TO_IMAGE = Recipe(
-    _loader("DiffusionPipeline"),
+    _load_guided,
     _guide,
-    lambda: frozenset({"StableDiffusionControlNetPipeline", "StableDiffusionXLControlNetPipeline"}),
-    files=FILES,
+    lambda: _PIPELINES | {"ControlNetModel"},
+    files=(*FILES, "config.json", "diffusion_pytorch_model.safetensors"),
+    beside=_base,
     libraries=_DIFFUSERS,
 )

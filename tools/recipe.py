@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.values import Inputs, Outputs
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Place:
         }
 
 
+def _alone(_folder: Path) -> None:
+    """Most models work alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How models of a task are loaded and run. `load` and `run` block; they are called in one thread.
@@ -82,6 +87,8 @@ class Recipe:
     """Most inputs of one call."""
     files: tuple[str, ...] = TRANSFORMERS_FILES
     """Patterns of the files that are downloaded; nothing else is."""
+    beside: "Callable[[Path], tuple[ModelCard, Recipe] | None]" = _alone
+    """Another model that the one in a folder works with, and its recipe. It is here when `load` is called."""
     libraries: frozenset[str] = frozenset({"transformers"})
     """What the Hub may call the library of its models. Where it says nothing, config.json decides."""
 

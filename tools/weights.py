@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hugginggpt.tools.card import ModelCard
-from hugginggpt.tools.downloads import Progress, download, gated, model_info, snapshot
+from hugginggpt.tools.downloads import Progress, download, gated, model_info, note_commit, snapshot
 from hugginggpt.tools.machine import check_fits, size_text
 from hugginggpt.tools.recipe import Place, Recipe
 from hugginggpt.tools.runtime import PermanentError
@@ -99,7 +99,7 @@ def check_architecture(card: ModelCard, recipe: Recipe, folder: Path) -> None:
         raise PermanentError(
             "quantised", f"is quantised ({how.get('quant_method')}), which is not loaded here"
         )
-    for part in config.values() if "_class_name" in config else ():
+    for part in config.values() if (folder / "model_index.json").is_file() else ():
         if isinstance(part, list) and part and part[0] not in {"diffusers", "transformers", None}:
             raise PermanentError("unsafe-code", f"needs code of its own ({part[0]}), which is never run")
 
@@ -133,7 +133,10 @@ def _download(card: ModelCard, recipe: Recipe, place: Place, limits: Limits, pro
     folder = download(card.id, commit, small, lambda *_: None)
     check_architecture(card, recipe, folder)
     check_fits(_expected(info, sum(large.values()), place), limits.memory)
-    return download(card.id, commit, large, progress)
+    folder = download(card.id, commit, large, progress)
+    if card.revision != commit:
+        note_commit(card.id, card.revision or "main", commit)
+    return folder
 
 
 def _check_allowed(card: ModelCard, limits: Limits) -> None:
