@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hugginggpt.index import read_cards
-from hugginggpt.index.build import text_of
+from hugginggpt.index.embedding import text_of
 from hugginggpt.index.staging import Block
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, Encoder, load_encoder

@@ -1,23 +1,18 @@
 """The builder of every index, the starter's and any other's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock
 
+from hugginggpt.index import embedding
 from hugginggpt.index.errors import IndexBuildError
-from hugginggpt.index.honesty import honest
-from hugginggpt.index.staging import Block
 from hugginggpt.index.write import write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
 
-Progress = Callable[[int, int], None]
-"""Called with how many models are embedded, and of how many."""
-
-_BATCH = 256
+Progress = embedding.Progress
 
 
 @contextmanager
@@ -45,23 +40,4 @@ def build(
     Raises `IndexBuildError`; the index that was in use then still is.
     """
     collected = list(cards)
-    write_index(folder, embedded(collected, encoder, len(collected), progress), encoder, source)
-
-
-def embedded(
-    cards: Iterable[ModelCard], encoder: Encoder, total: int, progress: Progress | None
-) -> Iterator[Block]:
-    """The cards with their vectors, block by block: no more than a block is in memory."""
-    coming, done = map(honest, cards), 0
-    while batch := list(islice(coming, _BATCH)):
-        yield batch, encoder.encode([text_of(card) for card in batch])
-        done += len(batch)
-        if progress:
-            progress(done, total)
-
-
-def text_of(card: ModelCard) -> str:
-    """What is embedded of a card: its task, its name and its summary, in words."""
-    name = card.id.rpartition("/")[2]
-    words = f"{card.task}: {name}".replace("-", " ").replace("_", " ")
-    return f"{words}. {card.summary}"
+    write_index(folder, embedding.embedded([collected], encoder, len(collected), progress), encoder, source)

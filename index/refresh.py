@@ -1,6 +1,7 @@
 """Builds an index from a source, and brings one up to date from the Hub: gather, embed, write.
 
-What is gathered and not yet written waits in a folder beside the index: the same call goes on behind it.
+What is gathered and embedded waits in a folder beside the index until it is written: the same call goes on
+behind it.
 """
 
 import shutil
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 
-from hugginggpt.index import build, harvest, manifest
+from hugginggpt.index import build, embedding, harvest, manifest
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.gather import Gathered, Progress, gather
 from hugginggpt.index.harvest import Tally
@@ -26,7 +27,7 @@ from hugginggpt.tools.encoder import Encoder
 STAGING = "staging"
 """Folder of what a build has gathered."""
 
-_CHANGES = "staging-update"
+_CHANGES, _VECTORS = "staging-update", "vectors"
 _OVERLAP = timedelta(hours=1)  # clocks may differ; what is gathered twice does no harm
 
 
@@ -35,7 +36,7 @@ class Watch:
     """Who is told how far a build has come."""
 
     gathered: Progress
-    embedded: build.Progress
+    embedded: embedding.Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ def build_from(
     with build.lock(folder):
         gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered)
         packaged = [*_packaged(origin)]
-        cards, total = chain(_cards(gathered), packaged), gathered.tally.kept + len(packaged)
+        parts, total = chain(_parts(gathered), [packaged]), gathered.tally.kept + len(packaged)
         loaded = encoder()
-        blocks = build.embedded(cards, loaded, total, watch.embedded)
+        blocks = embedding.embedded(parts, loaded, total, watch.embedded, folder / STAGING / _VECTORS)
         info = write_index(folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))))
         shutil.rmtree(folder / STAGING)
     return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
@@ -93,20 +94,20 @@ def update(
         removed = [id_ for id_ in gathered.left_out() if store.card(id_)]
         removed += _deleted(store, models) if deleted else []
         changed = [*_changed(gathered, store, origin, texts=texts)]
-        blocks = build.embedded(changed, loaded, len(changed), watch.embedded)
+        keep = folder / _CHANGES / _VECTORS
+        blocks = embedding.embedded([changed], loaded, len(changed), watch.embedded, keep)
         updated = replace(origin, until=gathered.begun - _OVERLAP)
         info = update_index(folder, blocks, removed, str(updated))
         shutil.rmtree(folder / _CHANGES)
     return Outcome(info, gathered.tally, gathered.repeated, len(changed), len(removed))
 
 
-def _cards(gathered: Gathered) -> Iterator[ModelCard]:
-    for shard in range(len(gathered.shards)):
-        yield from gathered.cards(shard)
+def _parts(gathered: Gathered) -> Iterator[list[ModelCard]]:
+    yield from (gathered.cards(shard) for shard in range(len(gathered.shards)))
 
 
 def _changed(gathered: Gathered, store: Store, origin: Origin, *, texts: bool) -> Iterator[ModelCard]:
-    for card in _cards(gathered):
+    for card in chain.from_iterable(_parts(gathered)):
         known = store.card(card.id)
         if known and not texts:
             yield card.model_copy(update={"summary": known.summary})

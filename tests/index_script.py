@@ -35,7 +35,7 @@ try:
     if how == "starter":
         sys.stdout.write(str(ensure_index(folder, encoder).info.models) + "\n")
     elif how == "killed while it embeds":
-        build_index(folder, cards(300), Dying(encoder))
+        build_index(folder, cards(600), Dying(encoder))
     elif how == "killed before the switch":
         manifest.switch = lambda *_: os._exit(9)
         build_index(folder, cards(3), encoder)

@@ -5,7 +5,7 @@ import poison
 import pytest
 
 from hugginggpt.index import build_index, starter_cards
-from hugginggpt.index.build import text_of
+from hugginggpt.index.embedding import text_of
 from hugginggpt.index.honesty import honest, stuffing
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder

@@ -77,6 +77,37 @@ def load_encoder(model_id: str, cache: Path) -> Encoder:
         return _loaded[key]
 
 
+def bulk_encoder(encoder: Encoder) -> Encoder:
+    """The same encoder for very many texts: on the GPUs of this machine, else in int8 on its cores. Blocks.
+
+    Its vectors are searched by the encoder's own. Raises `EncoderError`.
+    """
+    from hugginggpt.tools import encoder_bulk
+
+    return encoder_bulk.bulk(encoder)
+
+
+def fit_table(encoder: Encoder, texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A table of tokens in place of the encoder, from texts and their vectors: see encoder_static.py. Blocks.
+
+    Raises `EncoderError`.
+    """
+    from hugginggpt.tools import encoder_onnx, encoder_static
+
+    if not isinstance(encoder, encoder_onnx.OnnxEncoder):
+        raise EncoderError(f"{encoder.id}: is not exported to ONNX, so no table can be made of it")
+    return encoder_static.fit(encoder.bulk(), texts, vectors)
+
+
+def static_encoder(encoder: Encoder, table: NDArray[np.float32]) -> Encoder:
+    """Encodes by a table that was fitted to the encoder. Raises `EncoderError`."""
+    from hugginggpt.tools import encoder_onnx, encoder_static
+
+    if not isinstance(encoder, encoder_onnx.OnnxEncoder):
+        raise EncoderError(f"{encoder.id}: is not exported to ONNX, so no table can stand for it")
+    return encoder_static.StaticEncoder(encoder, table)
+
+
 def encoder_availability(model_id: str, cache: Path) -> str:
     """Why the encoder cannot be loaded and what to do, in one line; empty if it can be. Loads nothing."""
     from hugginggpt.tools import encoder_onnx
@@ -117,6 +148,11 @@ def _package_folder(model_id: str) -> Path | None:
         if spec and spec.submodule_search_locations
         else None
     )
+
+
+def files_of(model_id: str, cache: Path) -> Source:
+    """The files of a model, downloaded where they are not on this machine. Raises `EncoderError`."""
+    return _on_disk(model_id, cache) or _from_hub(model_id)
 
 
 def _on_disk(model_id: str, cache: Path) -> Source | None:
@@ -161,8 +197,11 @@ def _from_hub(model_id: str) -> Source:
     return Source(model_id, folder.name, folder)
 
 
-def sentence_transformer(folder: Path) -> "SentenceTransformer":
-    """The model in that folder, without the progress bar that transformers draws while it loads."""
+def sentence_transformer(folder: Path, attention: str | None = None) -> "SentenceTransformer":
+    """The model in that folder, without the progress bar that transformers draws while it loads.
+
+    `attention` is transformers' name of an implementation; None is the model's own.
+    """
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import (
         disable_progress_bar,
@@ -177,7 +216,8 @@ def sentence_transformer(folder: Path) -> "SentenceTransformer":
             str(folder),
             local_files_only=True,
             trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
+            model_kwargs={"use_safetensors": True}
+            | ({"attn_implementation": attention} if attention else {}),
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(
