@@ -41,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     build.add_argument(
         "--task", metavar="TASK", action="append", default=[], help="only of this task; repeatable"
     )
-    build.add_argument("--cards", metavar="FILE", help="texts of cards, as --from; else one request a model")
+    build.add_argument("--cards", metavar="FILE", help="texts of cards, as --from; else a request per model")
     update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
     update.add_argument("--deleted", action="store_true", help="also remove what the Hub no longer lists")
     for command in (build, update):
@@ -102,19 +102,14 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
 
 
 def _chosen(args: argparse.Namespace, folder: Path) -> "tuple[Source, Origin] | None":
-    """Where the models are to come from; None for the starter. Raises `InputError`."""
-    from hugginggpt.index import refresh
+    """Where the models are to come from; None for the starter. Raises `InputError` or `ModelIndexError`."""
     from hugginggpt.index.bulk import BulkModels
     from hugginggpt.index.hub import HubModels
     from hugginggpt.index.origin import Origin
+    from hugginggpt.index.refresh import STAGING
     from hugginggpt.index.sources import Files
-    from hugginggpt.tools.tasks import TASKS
 
-    for task in args.task:
-        if task not in TASKS:
-            raise InputError(f"--task {task}: not a task; hugginggpt tasks lists them")
-    if args.top is not None and args.top < 1:
-        raise InputError(f"--top {args.top}: give 1 or more")
+    _check_build(args)
     tasks = tuple(dict.fromkeys(args.task))
     if args.source:
         whole = args.source.startswith("hf://")
@@ -122,16 +117,26 @@ def _chosen(args: argparse.Namespace, folder: Path) -> "tuple[Source, Origin] | 
     if args.top is not None or args.all:
         models = HubModels(tasks, top=args.top, texts=not (args.no_cards or args.cards))
         source = (
-            BulkModels(models, Files(args.cards), folder / refresh.STAGING / "texts.sqlite")
-            if args.cards
-            else models
+            BulkModels(models, Files(args.cards), folder / STAGING / "texts.sqlite") if args.cards else models
         )
         return source, Origin("hub", tasks=tasks, whole=args.all)
-    if tasks or args.no_cards or args.cards:
-        raise InputError(
-            "--task, --cards and --no-cards choose from the Hub; give --top N or --all with them"
-        )
     return None
+
+
+def _check_build(args: argparse.Namespace) -> None:
+    from hugginggpt.tools.tasks import TASKS
+
+    for task in args.task:
+        if task not in TASKS:
+            raise InputError(f"--task {task}: not a task; hugginggpt tasks lists them")
+    if args.top is not None and args.top < 1:
+        raise InputError(f"--top {args.top}: give 1 or more")
+    if args.cards and args.no_cards:
+        raise InputError("--cards and --no-cards: give one of them")
+    if (args.cards or args.no_cards) and not (args.all or args.top):
+        raise InputError("--cards and --no-cards are for models of the Hub; give --top N or --all with them")
+    if args.task and not (args.all or args.top or args.source):
+        raise InputError("--task chooses from more models than the starter's; give --top N, --all or --from")
 
 
 def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:

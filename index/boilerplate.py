@@ -43,6 +43,7 @@ more information needed|information (?:is )?(?:needed|missing)|readme\.md' does 
 model ?card (?:has been|was|is|for|aims)|this modelcard|did not write a model card
 has been pushed (?:on|to) the hub|should probably proofread
 (?:quick|longer) summary of what|under construction|coming soon|work in progress|\btodo\b
+trained \w+ faster|imatrix quants|\bwe(?:'re| are) (?:excited|happy|proud|thrilled|pleased)|to trigger the
 following results|the following pipeline|repository contains (?:the )?(?:code|files)
 please (?:cite|see|refer|visit|check|consult|make sure|note|read|contact|use|open|follow)
 (?:check|find)(?: it)? out|for (?:more|further) (?:details?|info|information)|(?:can|may) be found

@@ -58,6 +58,9 @@ _TAGS = {
     "super-resolution": "image-to-image",
     "tts": "text-to-speech",
 }
+_GENERATES = "text-generation-inference"
+"""The tag of classes that the server of that name runs, language models all: the last resort."""
+
 _LIBRARIES = {
     "asteroid": "audio-to-audio",
     "diffusers": "text-to-image",
@@ -127,6 +130,8 @@ def _by_words(known: Evidence) -> str:
     told = [*_tagged(known.tags), _LIBRARIES.get(known.library, "")]
     if known.library:
         told += _worded(known.words)
+    if _GENERATES in known.tags:
+        told.append("text-generation")
     return next(filter(None, told), "")
 
 

@@ -22,6 +22,8 @@ from hugginggpt.index.inference import Evidence, task_of
         (Evidence(architecture="BertForTextClassification", words="zero-shot"), "zero-shot-classification"),
         (Evidence(tags=["pytorch", "TTS"]), "text-to-speech"),
         (Evidence(library="spacy"), "token-classification"),
+        (Evidence(tags=["text-generation-inference", "unsloth"]), "text-generation"),
+        (Evidence(tags=["text-generation-inference", "translation"]), "translation"),
         (Evidence(library="keras", words="it classifies images of flowers"), "image-classification"),
         (Evidence(stated="feature-extraction", architecture="ViTModel"), "image-feature-extraction"),
     ],
