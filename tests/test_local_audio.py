@@ -120,3 +120,10 @@ def test_sentences_are_spoken_one_by_one_with_a_pause(run):
 def test_a_text_that_a_voice_cannot_say_is_refused(run):
     with pytest.raises(PermanentError, match="nothing in the text that the model can say"):
         run("text-to-speech", {"text": "!?"})
+
+
+def test_labels_of_a_long_recording_are_those_of_parts_from_all_over_it(run):
+    quiet, loud = np.zeros(16_000 * 10, np.float32), noise(10)
+    (early,) = run("audio-classification", {"audio": wav(quiet)})
+    (late,) = run("audio-classification", {"audio": wav(np.concatenate([quiet, loud]))})
+    assert [one["score"] for one in early["labels"]] != [one["score"] for one in late["labels"]]

@@ -253,3 +253,13 @@ def test_a_video_of_a_picture_has_its_shape(run):
     (outputs,) = run("image-to-video", {"image": tiny_media.picture((48, 64))})
     meta = inspect(outputs["video"].data, "video.mp4", Limits())[1]
     assert (meta["width"], meta["height"], meta["frames"]) == (48, 64, 3)
+
+
+def test_a_model_that_needs_torchvision_is_refused_by_its_small_files(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text('{"processor_class": "Qwen2_5_VLProcessor"}')
+    with pytest.raises(PermanentError, match="needs torchvision, which is not installed"):
+        recipe("image-text-to-text").check(tmp_path)
+
+
+def test_a_model_that_only_reads_pictures_needs_no_torchvision(tiny_folder):
+    recipe("image-text-to-text").check(tiny_folder(tiny_media.llava))

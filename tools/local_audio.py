@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEARD = 20  # parts of a long recording that are classified, spread over it
-_CLAP = 10.0  # seconds that CLAP hears; of more it takes a part by chance
+_HEARD_AT_ONCE = 10.0  # seconds that AST hears at most, and CLAP, which of more takes a part by chance
 _PAUSE = 0.25  # seconds between two spoken sentences
 _MUSIC = 512  # tokens of music: 10 s with MusicGen's 50 a second
 _FRAME = 0.02  # seconds that each frame of wav2vec2 and its kin stands for (arXiv 2006.11477)
@@ -58,10 +58,10 @@ AUTOMATIC_SPEECH_RECOGNITION = Recipe(
 )
 
 
-def _spread(media: Media, rate: int, seconds: float) -> "list[NDArray[np.float32]]":
+def _spread(media: Media, rate: int) -> "list[NDArray[np.float32]]":
     """Parts of a recording, at most `_HEARD`, spread over it."""
-    step = max(1, round(sound.duration(media) / seconds / _HEARD))
-    return [*islice(sound.parts(media, rate, seconds), 0, _HEARD * step, step)]
+    step = max(1, round(sound.duration(media) / _HEARD_AT_ONCE / _HEARD))
+    return [*islice(sound.parts(media, rate, _HEARD_AT_ONCE), 0, _HEARD * step, step)]
 
 
 def _mean(found: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ def _classify(pipe: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # noqa: AN
     outputs: list[Outputs] = []
     rate = pipe.feature_extractor.sampling_rate
     for one in inputs:
-        parts = _spread(one["audio"], rate, 30.0)
+        parts = _spread(one["audio"], rate)
         found = [pipe({"raw": part, "sampling_rate": rate}, top_k=None) for part in parts]
         outputs.append({"labels": _mean(found)[:TOP]})
     return outputs
@@ -90,7 +90,7 @@ def _sort(pipe: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # noqa: ANN401
     outputs: list[Outputs] = []
     for one in inputs:
         labels = wanted(one)
-        parts = _spread(one["audio"], pipe.feature_extractor.sampling_rate, _CLAP)
+        parts = _spread(one["audio"], pipe.feature_extractor.sampling_rate)
         outputs.append({"labels": _mean([pipe(part, candidate_labels=labels) for part in parts])})
     return outputs
 

@@ -1,6 +1,8 @@
 """Recipes of the tasks that read pictures and write text, with transformers' model classes."""
 
 import importlib.util
+import inspect
+import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,7 +81,25 @@ def _follow(pipe: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # noqa: ANN4
     return outputs
 
 
-IMAGE_TEXT_TO_TEXT = Recipe(piped("image-text-to-text"), _follow, auto("IMAGE_TEXT_TO_TEXT"))
+def _check_processor(folder: Path) -> None:
+    """Models that also read videos prepare them with torchvision, even where they are shown none."""
+    if importlib.util.find_spec("torchvision"):
+        return
+    import transformers
+
+    for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        path = folder / name
+        stated = json.loads(path.read_text("utf-8")).get("processor_class") if path.is_file() else None
+        kind = getattr(transformers, stated, None) if stated else None
+        if kind and "video_processor" in inspect.signature(kind.__init__).parameters:
+            raise PermanentError(
+                "missing", "needs torchvision, which is not installed; pip install torchvision"
+            )
+
+
+IMAGE_TEXT_TO_TEXT = Recipe(
+    piped("image-text-to-text"), _follow, auto("IMAGE_TEXT_TO_TEXT"), check=_check_processor
+)
 
 
 def _load_answerer(folder: Path, place: Place) -> Any:  # noqa: ANN401, transformers

@@ -68,6 +68,10 @@ def _alone(_folder: Path) -> None:
     """Most models work alone."""
 
 
+def _runs(_folder: Path) -> None:
+    """Most models of a class that is allowed run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How models of a task are loaded and run. `load` and `run` block; they are called in one thread.
@@ -89,6 +93,8 @@ class Recipe:
     """Patterns of the files that are downloaded; nothing else is."""
     beside: "Callable[[Path], tuple[ModelCard, Recipe] | None]" = _alone
     """Another model that the one in a folder works with, and its recipe. It is here when `load` is called."""
+    check: Callable[[Path], None] = _runs
+    """Raises `PermanentError` where small files tell that a model cannot run here; weights come after."""
     libraries: frozenset[str] = frozenset({"transformers"})
     """What the Hub may call the library of its models. Where it says nothing, config.json decides."""
 

@@ -102,6 +102,7 @@ def check_architecture(card: ModelCard, recipe: Recipe, folder: Path) -> None:
     for part in config.values() if (folder / "model_index.json").is_file() else ():
         if isinstance(part, list) and part and part[0] not in {"diffusers", "transformers", None}:
             raise PermanentError("unsafe-code", f"needs code of its own ({part[0]}), which is never run")
+    recipe.check(folder)
 
 
 def _config(folder: Path) -> dict[str, Any]:
