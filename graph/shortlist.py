@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from hugginggpt.graph.plan import Task
-from hugginggpt.index import ranking
+from hugginggpt.index import ranking, starter_cards
 from hugginggpt.index.search import Index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.runtime import Candidate, Runtime
@@ -56,11 +57,23 @@ def shortlist(
     candidates = [*own, *found(lambda card: bool(able(card)))]
     if not all(candidate.ready for candidate in candidates):  # some that are ready may score less than those
         candidates += [candidate for candidate in found(begins) if candidate.ready]
-    ranked = sorted(candidates, key=lambda candidate: (not candidate.ready, -candidate.score))
-    first = list({(found.card.id, found.runtime): found for found in ranked}.values())[:top_k]
-    return [
-        found.model_copy(update={"seconds": seen.seconds(found.card.id, found.runtime)}) for found in first
-    ]
+        packaged = filter(None, map(index.card, _packaged(task.task)))
+        candidates += [candidate for card in packaged for candidate in on(card, 0)]
+    return _ranked(candidates, seen)[:top_k]
+
+
+def _ranked(candidates: list[Candidate], seen: Seen) -> list[Candidate]:
+    """Each once, ready ones first, then by score, with the seconds that were seen of it."""
+    unique: dict[tuple[str, str], Candidate] = {}
+    for candidate in sorted(candidates, key=lambda candidate: (not candidate.ready, -candidate.score)):
+        unique.setdefault((candidate.card.id, candidate.runtime), candidate)
+    return [candidate.model_copy(update={"seconds": seen.seconds(*key)}) for key, candidate in unique.items()]
+
+
+@cache
+def _packaged(task: str) -> list[str]:
+    """Ids of models for a task that come inside packages; a search in a large index may not reach them."""
+    return [card.id for card in starter_cards() if card.builtin and card.task == task]
 
 
 def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: Result | None) -> str:

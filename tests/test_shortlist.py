@@ -7,6 +7,9 @@ from hugginggpt.graph import resources
 from hugginggpt.graph.context import Home
 from hugginggpt.graph.plan import Task
 from hugginggpt.graph.shortlist import shortlist
+from hugginggpt.index import starter_cards
+from hugginggpt.index.search import build_index
+from hugginggpt.tools import runtime
 from hugginggpt.tools.runtime import PermanentError
 from hugginggpt.tools.seen import Seen
 
@@ -73,3 +76,16 @@ def test_the_search_for_what_can_begin_now_ends(candidates, bench, monkeypatch):
     found = candidates(*(f"far-{n}" for n in range(300)), top_k=3)
     assert len(found) == 3
     assert len({*asked}) < 150
+
+
+def test_a_model_that_comes_inside_a_package_is_found_however_many_are_nearer(bench, home, monkeypatch):
+    monkeypatch.setattr("hugginggpt.graph.shortlist._LOOKED_AT", 0)
+    monkeypatch.setitem(runtime.RUNTIMES, "builtin", "hugginggpt.tools.builtin:Builtin")
+    [espeak] = [card for card in starter_cards() if card.id == "builtin/espeak-ng"]
+    many = [doubles.card(f"far-{n}", "text-to-speech") for n in range(60)]
+    encoder = resources.encoder(Home.from_environment())
+    index = build_index(home / "many", [*many, espeak], encoder)
+    task = Task.model_validate({"id": 0, "task": "text-to-speech", "args": {"text": "far"}})
+    found = shortlist(task, "far", index, resources.runtimes(Home.from_environment()), 2, None, Seen())
+    assert [candidate.ready for candidate in found] == [True, False]
+    assert found[0].card.id == "builtin/espeak-ng"
