@@ -117,7 +117,7 @@ class Local:
         numbers = card.parameters or 0
         if numbers * machine.likely_width() > self._memory():
             return False
-        return self.ready(card) or self._may_download(card, numbers)
+        return self._may_download(card, numbers) or self.ready(card)
 
     def ready(self, card: ModelCard) -> bool:
         """Whether all of the model is on this machine."""
