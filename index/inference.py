@@ -36,6 +36,7 @@ RENAMED = {
 
 _UNCLEAR = {"", "text2text-generation"}
 """Stated tasks that may be any of several of ours."""
+_REWRITING = {"translation", "summarization", "question-answering"}
 
 _TAGS = {
     **RENAMED,
@@ -112,8 +113,14 @@ def task_of(known: Evidence) -> tuple[str, bool] | None:
         return stated, False
     if stated not in _UNCLEAR or (purpose and not purpose.task):
         return None
-    guess = _narrowed(purpose, known) if purpose else _by_words(known)
+    guess = _narrowed(purpose, known) if purpose else _by_words(known) or _rewriting(known)
     return (guess, True) if guess else None
+
+
+def _rewriting(known: Evidence) -> str:
+    """The task of a model that is only stated to make text of text: the one that its words name."""
+    told = [task for task in _worded(known.words) if task in _REWRITING]
+    return next(iter(told), "text-generation") if known.stated in _UNCLEAR - {""} else ""
 
 
 def _narrowed(purpose: Purpose, known: Evidence) -> str:

@@ -24,6 +24,8 @@ from hugginggpt.index.inference import Evidence, task_of
         (Evidence(library="spacy"), "token-classification"),
         (Evidence(tags=["text-generation-inference", "unsloth"]), "text-generation"),
         (Evidence(tags=["text-generation-inference", "translation"]), "translation"),
+        (Evidence(stated="text2text-generation", words="sums up news: a headline for each"), "summarization"),
+        (Evidence(stated="text2text-generation", words="corrects the grammar"), "text-generation"),
         (Evidence(library="keras", words="it classifies images of flowers"), "image-classification"),
         (Evidence(stated="feature-extraction", architecture="ViTModel"), "image-feature-extraction"),
     ],
