@@ -2,8 +2,8 @@
 
 Fit on the cards with a text in ../shared/data/hub_models_2022.jsonl.gz and on their embeddings:
 
-- vectors are a mixture of 256 Gaussians: the means of k-means clusters, each with its share in each task, and
-  around them the covariance that all clusters have in common, at each cluster's own width;
+- vectors are a mixture of Gaussians, one for three real cards: the means of k-means clusters, with the tasks
+  of their cards, and around them the covariance that all clusters share, at each cluster's own width;
 - summaries have the real lengths, and words as often as the cards of their task say them;
 - tasks, licences, languages, sizes and downloads are drawn from real cards.
 """
@@ -25,7 +25,7 @@ from hugginggpt.tools.encoder import DEFAULT_ENCODER, Encoder, load_encoder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 HUB, REQUESTS = DATA / "hub_models_2022.jsonl.gz", DATA / "gorilla" / "dev_queries.jsonl"
-CLUSTERS = 256
+CARDS_OF_A_CLUSTER = 3  # so near are made-up ones to each other as real ones; with 20 they are further apart
 SAYS_SOMETHING = 80  # characters of a summary
 Vectors = NDArray[np.float32]
 
@@ -72,16 +72,18 @@ class Hub:
 
         self._random = np.random.default_rng(seed)
         self._cards = cards
-        kmeans = faiss.Kmeans(vectors.shape[1], CLUSTERS, niter=15, seed=1)
+        number = len(cards) // CARDS_OF_A_CLUSTER
+        kmeans = faiss.Kmeans(vectors.shape[1], number, niter=15, seed=1, min_points_per_centroid=1)
         kmeans.train(vectors)
         self._of = kmeans.index.search(vectors, 1)[1][:, 0]
-        used = [np.flatnonzero(self._of == cluster) for cluster in range(CLUSTERS)]
+        used = [np.flatnonzero(self._of == cluster) for cluster in range(number)]
         self._means = np.stack(
             [vectors[u].mean(axis=0) if len(u) else c for u, c in zip(used, kmeans.centroids, strict=True)]
         )
         apart = vectors - self._means[self._of]
-        widths = [float(np.sqrt((apart[u] ** 2).sum(axis=1).mean())) if len(u) else 0.0 for u in used]
-        self._widths = np.maximum(np.array(widths, np.float32), 0.05)
+        spread = (apart**2).sum(axis=1)
+        widths = np.array([np.sqrt(spread[u].mean()) if len(u) > 1 else np.nan for u in used], np.float32)
+        self._widths = np.where(widths > 0, widths, np.nanmean(widths)).astype(np.float32)
         values, axes = np.linalg.eigh(np.cov((apart / self._widths[self._of, None]).T))
         self._shape = (axes * np.sqrt(np.maximum(values, 0))).T.astype(np.float32)
         self._words = [card.summary.split() for card in cards]

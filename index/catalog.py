@@ -40,8 +40,8 @@ class CatalogWriter:
         )
         self._rows += len(cards)
 
-    def close(self, meanings: dict[str, Sequence[str]]) -> None:
-        """Finish; `meanings` are those of the codes 0, 1, … in each column that is coded."""
+    def finish(self, meanings: dict[str, Sequence[str]]) -> None:
+        """Make it whole; `meanings` are those of the codes 0, 1, … in each column that is coded."""
         self._connection.executemany(
             "INSERT INTO meanings VALUES (?, ?, ?)",
             (
@@ -52,6 +52,9 @@ class CatalogWriter:
         )
         self._connection.execute("CREATE UNIQUE INDEX by_id ON cards (id)")
         self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._connection.close()
 
 

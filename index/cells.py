@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE = 512
+SIZE = 256
 """Rows of a cell, on average."""
 
 _TURNS = 8

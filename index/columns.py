@@ -37,7 +37,7 @@ class ColumnsWriter:
         """The cards of the next rows."""
         self._blocks.append(np.array([self._facts(card) for card in cards], np.int32).T)
 
-    def close(self, path: Path) -> None:
+    def finish(self, path: Path) -> None:
         """Write what was added. Raises `OSError` where there is no room."""
         with path.open("wb") as file:
             np.save(file, np.ascontiguousarray(np.concatenate(self._blocks, axis=1)), allow_pickle=False)

@@ -60,7 +60,7 @@ class LexicalWriter:
             self._writer.add_document(document)
             self._rows += 1
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Finish. Raises `ValueError` where there is no room."""
         self._writer.commit()
         self._writer.wait_merging_threads()

@@ -4,6 +4,7 @@
     index/starter-4f1c….cards          a segment: its cards (SQLite, see catalog.py),
     index/starter-4f1c….columns        what they are filtered and ranked by (NumPy, see columns.py),
     index/starter-4f1c….vectors        their vectors (FAISS, see vectors.py)
+    index/starter-4f1c….vectors.whole  the same with more digits, where there are many,
     index/starter-4f1c….words/         and their words (tantivy, see lexical.py)
     index/starter-4f1c….2.gone         which of its rows are void since an update: here two
 

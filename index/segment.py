@@ -35,24 +35,25 @@ def write(folder: Path, name: str, blocks: Iterable[Block], dimension: int) -> S
             staging.add(block)
         tasks, order = staging.order()
         cells, order = split(staging.vectors(), tasks, order)
-        vectors = VectorsWriter(cells, staging.sample(_SAMPLE))
+        vectors = VectorsWriter(paths[manifest.VECTORS], cells, staging.sample(_SAMPLE))
         _write_rows(paths, staging.blocks(order, _BATCH), vectors)
-    return SegmentInfo(name=name, tasks=tasks, files=manifest.store(folder, paths.values()))
+    written = sorted(folder.glob(f"{name}.*"))
+    return SegmentInfo(name=name, tasks=tasks, files=manifest.store(folder, written))
 
 
 def _write_rows(paths: dict[str, Path], blocks: Iterable[Block], vectors: VectorsWriter) -> None:
-    catalog = CatalogWriter(paths[manifest.CARDS])
     columns = ColumnsWriter()
     words = LexicalWriter(paths[manifest.WORDS])
-    for cards, block in blocks:
-        catalog.add(cards)
-        columns.add(cards)
-        words.add(cards)
-        vectors.add(block)
-    catalog.close(columns.meanings)
-    columns.close(paths[manifest.COLUMNS])
-    vectors.close(paths[manifest.VECTORS])
-    words.close()
+    with closing(CatalogWriter(paths[manifest.CARDS])) as catalog:
+        for cards, block in blocks:
+            catalog.add(cards)
+            columns.add(cards)
+            words.add(cards)
+            vectors.add(block)
+        catalog.finish(columns.meanings)
+    columns.finish(paths[manifest.COLUMNS])
+    vectors.finish()
+    words.finish()
 
 
 def gone_rows(folder: Path, info: SegmentInfo) -> NDArray[np.bool_] | None:
@@ -106,7 +107,8 @@ class Segment:
         """All of it that is not void, to be written anew."""
         for start in range(0, self.info.rows, _BATCH):
             rows = self.living(np.arange(start, min(start + _BATCH, self.info.rows)))
-            yield self.catalog.rows(rows.tolist()), self.vectors.rows(rows)
+            if len(rows):
+                yield self.catalog.rows(rows.tolist()), self.vectors.rows(rows)
 
     def living(self, rows: Rows) -> Rows:
         """Those of the rows that are not void."""

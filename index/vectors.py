@@ -2,9 +2,12 @@
 
 It is an inverted file whose lists are the cells of cells.py: the rows of a list follow each other, and it
 belongs to one task. A search within a task looks at that task's cells alone, nearest first, until it has seen
-`_LOOKED_AT` rows that pass its filters; so it is exact where no more than these pass.
+`_LOOKED_AT` rows that pass its filters; so it is exact where no more than these pass. Where there are many
+rows, it reads short codes of their vectors, and then the vectors of the best `_REFINED` from a second file.
 """
 
+import os
+import weakref
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -19,27 +22,31 @@ from hugginggpt.index.passing import Passing
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_LOOKED_AT = 40_000
+_LOOKED_AT = 25_000
 _EXACT = 100_000
-"""Up to so many rows numbers are kept with 16 bits, from there on with 8."""
+"""Up to so many rows, the codes have 16 bits a number; from there on 4, and there is the second file."""
+_REFINED = 100
 _PIECE = 1 << 20
-_PLAIN = False  # codes are of the vectors, not of their difference from the centroid
+_RESIDUAL = True  # codes are of the difference from the centroid, which has the smaller range
 _BY_ROW = False  # rows are found, not places in lists
 
 
 class VectorsWriter:
-    """Writes the file of a segment whose rows are split into cells."""
+    """Writes the file of a segment whose rows are split into cells; a second one where they are many."""
 
-    def __init__(self, cells: Cells, sample: NDArray[np.float32]) -> None:
+    def __init__(self, path: Path, cells: Cells, sample: NDArray[np.float32]) -> None:
         """`sample`: some of the vectors, by which the range of their numbers is found."""
         faiss = _faiss()
         number, dimension = cells.centroids.shape
         coder = faiss.ScalarQuantizer
-        kind = coder.QT_fp16 if cells.starts[-1] <= _EXACT else coder.QT_8bit
+        many = cells.starts[-1] > _EXACT
+        kind = coder.QT_4bit if many else coder.QT_fp16
+        self._path = path
+        self._whole = whole_path(path) if many else None
         self._quantizer: Any = faiss.IndexFlatIP(dimension)
         self._quantizer.add(cells.centroids)
         self._index: Any = faiss.IndexIVFScalarQuantizer(
-            self._quantizer, dimension, number, kind, faiss.METRIC_INNER_PRODUCT, _PLAIN
+            self._quantizer, dimension, number, kind, faiss.METRIC_INNER_PRODUCT, _RESIDUAL
         )
         self._index.train(sample)
         self._starts = cells.starts
@@ -53,13 +60,21 @@ class VectorsWriter:
         cells = np.searchsorted(self._starts, rows, side="right") - 1
         self._index.add_core(len(rows), *map(faiss.swig_ptr, (vectors, rows, cells)))
         self._rows += len(rows)
+        if self._whole:
+            with self._whole.open("ab") as file:
+                file.write(vectors.astype(np.float16).data)
 
-    def close(self, path: Path) -> None:
+    def finish(self) -> None:
         """Write what was added. Raises `OSError` where there is no room."""
         faiss = _faiss()
         # Written by Python: FAISS does not notice a disk that fills up while it closes the file.
-        with path.open("wb") as file:
+        with self._path.open("wb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write, _PIECE))
+
+
+def whole_path(path: Path) -> Path:
+    """The second file of a segment of many rows."""
+    return path.with_name(f"{path.name}.whole")
 
 
 class Vectors:
@@ -73,6 +88,9 @@ class Vectors:
         sizes = [lists.list_size(cell) for cell in range(self._index.nlist)]
         self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._centroids: NDArray[np.float32] = self._index.quantizer.reconstruct_n(0, self._index.nlist)
+        self._whole = whole_path(path).open("rb") if whole_path(path).exists() else None
+        if self._whole:
+            weakref.finalize(self, self._whole.close)
 
     def nearest(
         self, vector: NDArray[np.float32], k: int, rows: range, passing: Passing | None
@@ -81,35 +99,49 @@ class Vectors:
 
         With their cosines. None for `passing`: all pass.
         """
-        faiss = _faiss()
-        cells = self._probed(vector, rows, passing)
-        if not len(cells):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        found = np.full((1, k), -1, np.int64)
-        cosines = np.zeros((1, k), np.float32)
-        near = np.zeros(len(cells), np.float32)
-        parameters = faiss.SearchParametersIVF(nprobe=len(cells), sel=passing and passing.selector)
-        arrays = map(faiss.swig_ptr, (cells, near, cosines, found))
-        self._index.search_preassigned_c(1, faiss.swig_ptr(vector), k, *arrays, _BY_ROW, parameters)
+        cells, near = self._probed(vector, rows, passing)
+        looked_for = max(k, _REFINED) if self._whole else k
+        found = np.full((1, looked_for), -1, np.int64)
+        cosines = np.zeros((1, looked_for), np.float32)
+        if len(cells):
+            faiss = _faiss()
+            parameters = faiss.SearchParametersIVF(nprobe=len(cells), sel=passing and passing.selector)
+            arrays = map(faiss.swig_ptr, (cells, near, cosines, found))
+            self._index.search_preassigned_c(
+                1, faiss.swig_ptr(vector), looked_for, *arrays, _BY_ROW, parameters
+            )
         there = found[0] >= 0
-        return found[0][there], cosines[0][there]
+        found, cosines = found[0][there], cosines[0][there]
+        if not self._whole:
+            return found, cosines
+        cosines[:_REFINED] = self.rows(found[:_REFINED]) @ vector
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return found[best], cosines[best]
 
     def rows(self, rows: Rows) -> NDArray[np.float32]:
         """The vectors of these rows, (len(rows), dimension), as exact as they are kept."""
+        if self._whole:
+            # Not memory-mapped: a page of each would stay in this process's memory.
+            size = 2 * self._index.d
+            read = b"".join(os.pread(self._whole.fileno(), size, row * size) for row in rows.tolist())
+            return np.frombuffer(read, np.float16).reshape(len(rows), self._index.d).astype(np.float32)
         if self._index.direct_map.type == _faiss().DirectMap.NoMap:
             self._index.make_direct_map()
         return np.asarray(self._index.reconstruct_batch(rows), np.float32)
 
-    def _probed(self, vector: NDArray[np.float32], rows: range, passing: Passing | None) -> NDArray[np.int64]:
-        """The cells to look at, nearest first."""
+    def _probed(
+        self, vector: NDArray[np.float32], rows: range, passing: Passing | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The cells to look at, nearest first, and the cosines of their centroids."""
         first, last = np.searchsorted(self.starts, (rows.start, rows.stop))
         sizes = np.diff(self.starts[first : last + 1]) if passing is None else passing.per_cell[first:last]
-        if sizes.sum() <= _LOOKED_AT:
-            return np.asarray(np.flatnonzero(sizes) + first, np.int64)
-        nearest = np.argsort(-(self._centroids[first:last] @ vector))
+        # Not by `@`: BLAS would wake threads for it, and wait for them longer than the product takes.
+        near = np.einsum("ij,j->i", self._centroids[first:last], vector)
+        nearest = np.argsort(-near)
         enough = int(np.searchsorted(np.cumsum(sizes[nearest]), _LOOKED_AT)) + 1
         cells = nearest[:enough]
-        return np.asarray(cells[sizes[cells] > 0] + first, np.int64)
+        cells = cells[sizes[cells] > 0]
+        return np.asarray(cells + first, np.int64), np.asarray(near[cells], np.float32)
 
 
 def _faiss() -> ModuleType:
