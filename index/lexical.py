@@ -84,7 +84,7 @@ class Lexical:
         return self._searcher.doc_freq("words", word)
 
     def best(
-        self, words: Mapping[str, float], k: int, task: str | None, passing: Passing | None
+        self, words: Mapping[str, float], k: int, task: str | None, rows_of_task: int, passing: Passing | None
     ) -> tuple[Rows, Scores]:
         """The rows with the highest BM25 score for `words`, of those that pass, best first: at most `k`.
 
@@ -92,7 +92,7 @@ class Lexical:
         longer until there are `k` that do, or it ends.
         """
         query = self._query(words, task)
-        looked_at = k
+        looked_at = k if passing is None else min(rows_of_task, k * rows_of_task // max(1, passing.count) + k)
         while True:
             hits: list[tuple[Any, Any]] = self._searcher.search(query, limit=looked_at, count=False).hits
             found = self._searcher.fast_field_values("row", [address for _, address in hits])

@@ -19,6 +19,7 @@ class Passing:
         counted = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
         self.per_cell = np.diff(counted[starts])
         """How many rows pass, by cell."""
+        self.count = int(counted[-1])
 
     def has(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each of these rows is among them."""

@@ -99,9 +99,10 @@ class Segment:
 
     def best(self, words: Mapping[str, float], k: int, where: Filters) -> tuple[Rows, Scores]:
         """See `Store.lexical`."""
-        if not self.rows_of(where.task):
+        rows, passing = len(self.rows_of(where.task)), self._passing(where)
+        if not rows or (passing is not None and not passing.count):
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return self.words.best(words, k, where.task, self._passing(where))
+        return self.words.best(words, k, where.task, rows, passing)
 
     def blocks(self) -> Iterator[Block]:
         """All of it that is not void, to be written anew."""
