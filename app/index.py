@@ -42,6 +42,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "--task", metavar="TASK", action="append", default=[], help="only of this task; repeatable"
     )
     build.add_argument("--cards", metavar="FILE", help="texts of cards, as --from; else a request per model")
+    build.add_argument(
+        "--static",
+        action="store_true",
+        help="embed by a table of tokens, fitted to the encoder: much faster, a little worse",
+    )
+    build.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="embed on a Ray cluster, or here"
+    )
     update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
     update.add_argument("--deleted", action="store_true", help="also remove what the Hub no longer lists")
     for command in (build, update):
@@ -95,7 +103,9 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
             index = build_starter(folder, _encoder(home), watch.embedded)
             print(f"{index.info.models} models for {len(index.info.tasks)} tasks in {folder}")
             return 0
-        outcome = refresh.build_from(folder, *chosen, lambda: _encoder(home), watch)
+        outcome = refresh.build_from(
+            folder, *chosen, lambda: _encoder(home), watch, table=args.static, engine=args.engine
+        )
     print(f"{outcome.info.models} models for {len(outcome.info.tasks)} tasks in {folder}")
     _tell_left_out(outcome)
     return 0

@@ -29,6 +29,7 @@ Progress = Callable[[int, int], None]
 CHUNK = 512
 """Cards of a chunk, at most: what an interruption costs."""
 
+_SAMPLE = 6000  # cards that a table is fitted to: more cost memory with their square, fewer cost quality
 _MANY = 2000  # cards from which on loading an encoder for very many texts pays
 
 
@@ -51,7 +52,7 @@ def embedded(
     `total` is how many cards there are. With `keep`, a folder, finished chunks are kept there and not made
     again. Raises `IndexBuildError`.
     """
-    encoder = bulk_encoder(encoder) if total >= _MANY else encoder
+    encoder = fitting(encoder, total)
     done = 0
     for part in parts:
         for chunk in chunks(part):
@@ -62,10 +63,21 @@ def embedded(
                 progress(done, total)
 
 
+def fitting(encoder: Encoder, total: int) -> Encoder:
+    """The encoder as it is best for so many cards. Raises `EncoderError`."""
+    return bulk_encoder(encoder) if total >= _MANY else encoder
+
+
 def chunks(part: Sequence[ModelCard]) -> Iterator[list[ModelCard]]:
     """A part's cards as they are embedded together, without what must not count in them."""
     for start in range(0, len(part), CHUNK):
         yield [honest(card) for card in part[start : start + CHUNK]]
+
+
+def sample_of(parts: Iterable[Sequence[ModelCard]], total: int) -> list[ModelCard]:
+    """Some thousand cards, evenly from all parts, to fit a table to."""
+    every = max(1, total // _SAMPLE)
+    return [card for part in parts for card in part[::every]]
 
 
 def table_for(sample: Sequence[ModelCard], encoder: Encoder, keep: Path) -> Encoder:

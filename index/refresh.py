@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
-from hugginggpt.index import build, embedding, harvest, manifest
+from hugginggpt.index import build, embedding, harvest, manifest, ray_engine
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.gather import Gathered, Progress, gather
 from hugginggpt.index.harvest import Tally
@@ -23,6 +24,8 @@ from hugginggpt.index.store import Store
 from hugginggpt.index.write import update_index, write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
+
+Engine = Literal["local", "ray"]
 
 STAGING = "staging"
 """Folder of what a build has gathered."""
@@ -54,19 +57,32 @@ class Outcome:
 
 
 def build_from(
-    folder: Path, source: Source, origin: Origin, encoder: Callable[[], Encoder], watch: Watch
+    folder: Path,
+    source: Source,
+    origin: Origin,
+    encoder: Callable[[], Encoder],
+    watch: Watch,
+    *,
+    table: bool = False,
+    engine: Engine = "local",
 ) -> Outcome:
     """Build an index of a source's models and switch to it. Blocks.
 
-    Models that come inside packages join those of the Hub. `encoder` is called when all are gathered. Raises
-    `ModelIndexError`; the index that was in use then still is, and what is gathered stays.
+    Models that come inside packages join those of the Hub. `encoder` is called when all are gathered; with
+    `table`, cards are embedded by one of tokens in its place, see tools/encoder_static.py. With the engine
+    `ray`, they are embedded on all machines of a Ray cluster, which see the folder. Raises `ModelIndexError`
+    or `EncoderError`; the index that was in use then still is, and what is gathered and embedded stays.
     """
     with build.lock(folder):
         gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered)
         packaged = [*_packaged(origin)]
         parts, total = chain(_parts(gathered), [packaged]), gathered.tally.kept + len(packaged)
-        loaded = encoder()
-        blocks = embedding.embedded(parts, loaded, total, watch.embedded, folder / STAGING / _VECTORS)
+        loaded, keep = encoder(), folder / STAGING / _VECTORS
+        maker = _table(gathered, encoder, keep) if table else encoder
+        fast = maker()
+        if engine == "ray":
+            ray_engine.embed(gathered, maker, total, watch.embedded, keep)
+        blocks = embedding.embedded(parts, fast, total, watch.embedded, keep)
         info = write_index(folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))))
         shutil.rmtree(folder / STAGING)
     return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
@@ -100,6 +116,11 @@ def update(
         info = update_index(folder, blocks, removed, str(updated))
         shutil.rmtree(folder / _CHANGES)
     return Outcome(info, gathered.tally, gathered.repeated, len(changed), len(removed))
+
+
+def _table(gathered: Gathered, encoder: Callable[[], Encoder], keep: Path) -> Callable[[], Encoder]:
+    sample = embedding.sample_of(_parts(gathered), gathered.tally.kept)
+    return lambda: embedding.table_for(sample, encoder(), keep)
 
 
 def _parts(gathered: Gathered) -> Iterator[list[ModelCard]]:

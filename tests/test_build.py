@@ -145,3 +145,10 @@ def test_a_table_is_fitted_once(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(embedding, "fit_table", lambda *_: pytest.fail("fitted again"))
     assert embedding.table_for(sample, encoder, tmp_path).revision == first.revision
     shutil.rmtree(tmp_path)
+
+
+def test_a_table_is_fitted_to_cards_from_all_parts(monkeypatch):
+    monkeypatch.setattr(embedding, "_SAMPLE", 74)
+    sample = embedding.sample_of(PARTS, 740)
+    assert len(sample) == 74
+    assert sum(card in PARTS[1] for card in sample) == 4

@@ -111,6 +111,7 @@ class OnnxEncoder:
                 if sha256_of(folder / name, memory) != manifest["sha256"][name]:
                     raise ExportError(f"{folder / name}: damaged")
             self.folder, self._memory = folder, memory
+            self._is_bulk = bulk
             self._workers = os.cpu_count() or 1 if bulk else 1
             self.id: str = manifest["id"]
             self.revision: str = manifest["revision"]
@@ -122,7 +123,7 @@ class OnnxEncoder:
 
     def bulk(self) -> "OnnxEncoder":
         """The same for very many texts."""
-        return OnnxEncoder(self.folder, self._memory, bulk=True)
+        return self if self._is_bulk else OnnxEncoder(self.folder, self._memory, bulk=True)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One L2-normalised row per text, shape (len(texts), dimension). Safe to call from threads."""

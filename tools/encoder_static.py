@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from hugginggpt.tools.encoder_onnx import OnnxEncoder
 
-SAMPLE = 6000
-"""Texts to fit a table to: more cost memory with their square, and fewer cost quality."""
-
 _RARITY = 1e-4  # the constant of SIF
 _RIDGE = 0.3
 # How large the start is, times what fits the texts best: tokens that are not in them keep it. The cosine to

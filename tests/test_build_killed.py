@@ -1,0 +1,90 @@
+"""A build that is killed, again and again, ends as one that was not; so does one with Ray."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import build_script
+import pytest
+from build_script import Slow
+
+from hugginggpt.index import build_index, embedding, open_index
+from hugginggpt.tools.card import ModelCard
+
+SCRIPT = Path(build_script.__file__)
+KINDS = ["translation", "summarization", "fill-mask", "text-generation"]
+QUERIES = ["model of the red kind", "n7", "summarization of n1234", "kind blue"]
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cards") / "cards.jsonl"
+    rows = [
+        {
+            "id": f"a/n{n}",
+            "pipeline_tag": KINDS[n % 4],
+            "card": f"A model of the {['red', 'blue'][n % 2]} kind, n{n}.",
+        }
+        for n in range(3000)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(cards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    build_script.build(folder, cards, Slow())
+    return folder
+
+
+def found(folder):
+    index = open_index(folder, Slow())
+    return index.info.tasks, [
+        [(hit.card, hit.score) for hit in index.search(query, task=task, k=20)]
+        for query in QUERIES
+        for task in (None, *KINDS)
+    ]
+
+
+def started(folder, cards, notes, *engine):
+    return subprocess.Popen([sys.executable, SCRIPT, folder, cards, notes, *engine])
+
+
+def length(notes):
+    return notes.stat().st_size if notes.exists() else 0
+
+
+def test_a_build_that_is_killed_at_any_moment_goes_on_and_ends_the_same(tmp_path, cards, whole):
+    old = ModelCard(id="old/one", task="translation", summary="The old one.")
+    build_index(tmp_path / "index", [old], Slow())
+    notes = tmp_path / "notes"
+    moments = random.Random(7)
+    for _ in range(4):
+        before = length(notes)
+        process = started(tmp_path / "index", cards, notes)
+        while length(notes) == before and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        assert open_index(tmp_path / "index", Slow()).card("old/one")
+    assert started(tmp_path / "index", cards, notes).wait() == 0
+    assert found(tmp_path / "index") == found(whole)
+    # A kill costs the chunk that was being made, no more.
+    twice = sum(times - 1 for times in Counter(notes.read_text().splitlines()).values())
+    assert twice <= 4 * embedding.CHUNK
+    assert not (tmp_path / "index" / "staging").exists()
+
+
+def test_with_ray_a_build_ends_the_same(tmp_path, cards, whole):
+    notes = tmp_path / "notes"
+    assert started(tmp_path / "index", cards, notes, "ray").wait() == 0
+    assert found(tmp_path / "index") == found(whole)
+    assert len(notes.read_text().splitlines()) == 3000
