@@ -13,6 +13,7 @@ from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.local import Local, recipe
 from hugginggpt.tools.recipe import Place
 from hugginggpt.tools.runtime import PermanentError, RuntimeSettings
+from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Media
 
 HERE = Place("cpu", "float32")
@@ -263,3 +264,19 @@ def test_a_model_that_needs_torchvision_is_refused_by_its_small_files(tmp_path):
 
 def test_a_model_that_only_reads_pictures_needs_no_torchvision(tiny_folder):
     recipe("image-text-to-text").check(tiny_folder(tiny_media.llava))
+
+
+@pytest.mark.parametrize("task", tiny_media.MAKERS)
+def test_models_run_in_the_precision_of_accelerators(task, tiny_folder):
+    half = Place("cpu", "bfloat16")
+    inputs = {
+        "prompt": "a cat",
+        "text": "Good morning.",
+        "question": "what is it?",
+        "control": "depth",
+        **LABELS,
+    }
+    inputs |= {"audio": tiny_media.tone(), "video": tiny_media.clip()}
+    inputs["image"] = tiny_media.page() if task.startswith("document") else tiny_media.picture()
+    (outputs,) = recipe(task).run(recipe(task).load(tiny_folder(tiny_media.MAKERS[task]), half), [inputs])
+    assert {*outputs} == {*TASKS[task].outputs}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hugginggpt.tools import controls, drawing
-from hugginggpt.tools.local_vision import auto, fitted, keypoints, load_pose, nearness, piped
+from hugginggpt.tools.local_vision import auto, fitted, keypoints, load_depth, load_pose, nearness, piped
 from hugginggpt.tools.readers import decode_image
 from hugginggpt.tools.recipe import Place, Recipe
 from hugginggpt.tools.runtime import PermanentError
@@ -62,7 +62,7 @@ def _load(folder: Path, place: Place) -> _Maker:
     config = AutoConfig.from_pretrained(folder)
     kinds = {*(config.architectures or [])}
     if kinds & _DEPTH():
-        return _Maker(piped("depth-estimation")(folder, place), {"depth": _depth, "normal": _normal})
+        return _Maker(load_depth(folder, place), {"depth": _depth, "normal": _normal})
     if kinds & _SEGMENTATION():
         if config.num_labels != _CLASSES:
             raise PermanentError(

@@ -5,6 +5,7 @@ that was given.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,19 @@ IMAGE_FEATURE_EXTRACTION = Recipe(
 )
 
 
+def load_depth(folder: Path, place: Place) -> Any:  # noqa: ANN401, transformers
+    """A pipeline that gives depths as numbers, in full precision: transformers' own fails in bfloat16."""
+    pipe = piped("depth-estimation")(folder, place)
+    pipe.postprocess = partial(_depths, pipe.image_processor)
+    return pipe
+
+
+def _depths(processor: Any, found: Any, **_: object) -> Any:  # noqa: ANN401, transformers
+    found["predicted_depth"] = found["predicted_depth"].float()
+    (depth,) = processor.post_process_depth_estimation(found, [found["target_size"]])
+    return depth["predicted_depth"]
+
+
 def nearness(pipe: Any, media: Media) -> "NDArray[np.float32]":  # noqa: ANN401, transformers
     """How near each point of a picture is, shape (height, width): larger is nearer, in a unit of the model's.
 
@@ -148,7 +162,7 @@ def nearness(pipe: Any, media: Media) -> "NDArray[np.float32]":  # noqa: ANN401,
     from PIL import Image
 
     picture, handed = fitted(media)
-    found = np.asarray(pipe(handed)["predicted_depth"].float().cpu(), dtype=np.float32).squeeze()
+    found = np.asarray(pipe(handed).cpu(), dtype=np.float32).squeeze()
     config = pipe.model.config
     if config.model_type in _METRIC or getattr(config, "depth_estimation_type", "") == "metric":
         found = -found
@@ -159,7 +173,7 @@ def _estimate_depth(pipe: Any, inputs: Sequence[Inputs]) -> list[Outputs]:  # no
     return [{"image": drawing.png(drawing.greys(nearness(pipe, one["image"])), "depth")} for one in inputs]
 
 
-DEPTH_ESTIMATION = Recipe(piped("depth-estimation"), _estimate_depth, auto("DEPTH_ESTIMATION"))
+DEPTH_ESTIMATION = Recipe(load_depth, _estimate_depth, auto("DEPTH_ESTIMATION"))
 
 
 def load_pose(folder: Path, place: Place) -> Any:  # noqa: ANN401, transformers
