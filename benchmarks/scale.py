@@ -30,10 +30,11 @@ from hugginggpt.index.filters import Filters
 from hugginggpt.index.search import Index
 from hugginggpt.index.staging import Block
 from hugginggpt.index.store import Store
+from hugginggpt.index.wishes import WISHES
 from hugginggpt.index.write import update_index, write_index
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from generated import Hub, Vectors, data_is_there, real, requests
+from generated import Hub, Vectors, data_is_there, embedded, real, requests
 
 CHANGED = 3_200
 RECALL, MILLISECONDS, RESIDENT, UPDATE = 0.98, 5.0, 1.5e9, 60.0
@@ -123,7 +124,8 @@ def search(folder: Path, asked: Path) -> None:
     """In a process of its own: opening, searching, memory."""
     request = json.loads(asked.read_text())
     texts, tasks = request["texts"], request["tasks"]
-    encoder = Prepared(texts, np.array(request["vectors"], np.float32))
+    known = np.array(request["vectors"] + request["wishes"], np.float32)
+    encoder = Prepared([*texts, *WISHES.values()], known)
     before = resident()
     start = time.perf_counter()
     info = manifest.index_info(folder)
@@ -222,11 +224,11 @@ def build(folder: Path, hub: Hub, models: int, exact: Exact, encoder: Prepared) 
 
 
 def run(models: int, number: int, turns: int, work: Path) -> None:
-    cards, embedded = real(work)
+    cards, theirs = real(work)
     texts, vectors = requests(work)
     texts, vectors = texts[:number], vectors[:number]
-    tasks = [cards[place].task for place in np.argmax(vectors @ embedded.T, axis=1).tolist()]
-    hub, exact, encoder = Hub(cards, embedded), Exact(vectors, tasks), Prepared(texts, vectors)
+    tasks = [cards[place].task for place in np.argmax(vectors @ theirs.T, axis=1).tolist()]
+    hub, exact, encoder = Hub(cards, theirs), Exact(vectors, tasks), Prepared(texts, vectors)
     print(f"{models:,} models like {len(cards):,} real ones, {len(texts)} requests; load {load():.1f}")
     folder = Path(tempfile.mkdtemp(prefix="index-", dir=work))
     try:
@@ -238,7 +240,15 @@ def run(models: int, number: int, turns: int, work: Path) -> None:
             print(f"{what:34} {share:10.4f}, goal {RECALL}")
         asked = folder / "asked"
         asked.write_text(
-            json.dumps({"texts": texts, "tasks": tasks, "vectors": vectors.tolist(), "turns": turns})
+            json.dumps(
+                {
+                    "texts": texts,
+                    "tasks": tasks,
+                    "vectors": vectors.tolist(),
+                    "wishes": embedded(work / "wishes.npy", list(WISHES.values()), work).tolist(),
+                    "turns": turns,
+                }
+            )
         )
         subprocess.run([sys.executable, __file__, "--search", str(folder)], check=True)
         change(folder, hub, vectors, tasks)

@@ -51,7 +51,8 @@ def _centroids(vectors: NDArray[np.float32], places: NDArray[np.int64]) -> NDArr
     chosen = np.random.default_rng(0).choice(len(places), sampled, replace=False)
     sample = vectors[np.sort(places[chosen])]
     if number == 1:
-        return np.asarray(sample.mean(axis=0, keepdims=True), np.float32)
+        middle = sample.mean(axis=0, keepdims=True)
+        return np.asarray(middle / max(float(np.linalg.norm(middle)), 1e-6), np.float32)
     kmeans: Any = faiss.Kmeans(
         vectors.shape[1], number, niter=_TURNS, spherical=True, min_points_per_centroid=1, seed=0
     )

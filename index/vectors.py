@@ -22,7 +22,7 @@ from hugginggpt.index.passing import Passing
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_LOOKED_AT = 25_000
+_LOOKED_AT = 40_000
 _EXACT = 100_000
 """Up to so many rows, the codes have 16 bits a number; from there on 4, and there is the second file."""
 _REFINED = 100
