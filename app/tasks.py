@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, ensure_ascii=False))
         return 0
     for row in rows:
-        print(f"{row['signature']}\n    {row['description']}\n    {_who(row['models'])}")
+        print(f"{row['signature']}\n    {row['description']}\n    {_who(row)}")
     able = sum(bool(row["models"]) for row in rows)
     print(f"\n{able} of {len(rows)} tasks can be done here now; hugginggpt doctor says how to get more.")
     return 0
@@ -46,6 +46,7 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
             "task": spec.id,
             "signature": spec.signature,
             "description": spec.description,
+            "runtimes": spec.runtimes,
             "models": [
                 {"model": card.id, "runtime": runtime.name}
                 for card in [*(card for runtime in usable for card in runtime.cards(spec.id)), *cards]
@@ -71,8 +72,9 @@ def _cards(home: "Home") -> "list[ModelCard]":
         return starter_cards()
 
 
-def _who(models: list[dict[str, str]]) -> str:
+def _who(row: dict[str, Any]) -> str:
+    models = row["models"]
     if not models:
-        return "no model can do it here now"
+        return f"no model can do it here now; it runs on {', '.join(row['runtimes'])}"
     more = f" and {len(models) - 3} more" if len(models) > 3 else ""
     return "by " + ", ".join(f"{m['model']} on {m['runtime']}" for m in models[:3]) + more

