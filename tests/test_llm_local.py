@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -78,7 +79,7 @@ def named(tiny, bench, monkeypatch):
 
 def model_of(folder):
     llm = f"local:{folder}"
-    return choice(llm, Accounts("", "", "", "", frozenset({llm}))).model
+    return choice(llm, replace(Accounts.from_environment(), named_here=frozenset({llm}))).model
 
 
 async def replies(folder, schema=None):

@@ -77,8 +77,8 @@ class TaskSpec:
         return f"{self.id}({ports}) → {' + '.join(self.outputs)}"
 
 
-# Runtimes that do the task by themselves, of those that come with this package and by their first letters:
-# builtin, chat, endpoints, providers, local. Spaces and runtimes of other packages do what they are set up for.
+# A row begins with the first letters of the runtimes that do its task, of those that come with this package;
+# Spaces and runtimes of other packages do what they are set up for.
 _RUNTIMES = ("builtin", "chat", "endpoints", "providers", "local")
 _ROWS = """
 -cepl text-generation(text) → text | Write new text as instructed: a story, a letter, a post, an explanation.
@@ -94,7 +94,7 @@ b-epl sentence-similarity(source, sentences) → scores | Score how close senten
 b-epl feature-extraction(text) → vector | Turn a text into an embedding vector.
 b-e-l text-ranking(query, documents) → scores | Rank documents by how well they fit a query.
 --epl image-classification(image) → labels | Label a whole picture with a trained classifier.
---epl zero-shot-image-classification(image, candidate_labels) → labels | Sort a picture into the user's labels.
+--epl zero-shot-image-classification(image, candidate_labels) → labels | Sort a picture into users' labels.
 --epl object-detection(image) → objects + image | Find things in a picture, with a box around each.
 ----l zero-shot-object-detection(image, candidate_labels) → objects + image | Find named things in a picture.
 --epl image-segmentation(image) → masks + image | Divide a picture into labelled regions.
@@ -103,9 +103,9 @@ b-epl image-to-text(image) → text | Caption a picture, or read the text printe
 -cepl image-text-to-text(image, text) → text | Follow an instruction about a picture.
 -cepl visual-question-answering(image, question) → text | Answer a question about what a picture shows.
 b-epl document-question-answering(image, question) → text | Answer a question about a scanned document.
---epl image-to-image(image, prompt) → image | Change a picture as told: restyle, colourise, restore, upscale.
+--epl image-to-image(image, prompt) → image | Change a picture: restyle, colourise, restore, upscale.
 --epl text-to-image(prompt) → image | Make a picture from a description.
-b---l image-to-control(image, control) → image | A control map: canny, hed, depth, normal, openpose, seg, mlsd.
+b---l image-to-control(image, control) → image | Control maps: canny, hed, depth, normal, openpose, seg, mlsd.
 ----l control-to-image(image, prompt, control?) → image | Make a picture that follows a control map.
 b-epl automatic-speech-recognition(audio) → text | Write down what is said in a recording.
 --epl audio-classification(audio) → labels | Label a sound: genre, instrument, animal, emotion, language.
@@ -119,13 +119,14 @@ b---l voice-activity-detection(audio) → segments | Find when somebody speaks i
 ----l mask-generation(image) → masks | Cut every object out of a picture, without labels.
 ----l keypoint-detection(image) → keypoints + image | Find body joints or other keypoints in a picture.
 ----l image-feature-extraction(image) → vector | Turn a picture into an embedding vector.
-----l zero-shot-audio-classification(audio, candidate_labels) → labels | Sort a sound into the user's labels.
+----l zero-shot-audio-classification(audio, candidate_labels) → labels | Sort a sound into users' labels.
 --e-- tabular-classification(table) → labels | Predict a class for every row of a table.
 --e-- tabular-regression(table) → numbers | Predict a number for every row of a table.
 """
 
 _ROW = re.compile(
-    r"(?P<runtimes>[b-][c-][e-][p-][l-]) (?P<id>[a-z-]+)\((?P<inputs>[^)]*)\) → (?P<outputs>[^|]+) \| (?P<description>.+)"
+    r"(?P<runtimes>[b-][c-][e-][p-][l-]) (?P<id>[a-z-]+)\((?P<inputs>[^)]*)\) "
+    r"→ (?P<outputs>[^|]+) \| (?P<description>.+)"
 )
 
 
