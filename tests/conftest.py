@@ -32,9 +32,12 @@ _ACCOUNTS = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "HF_TOKEN"}
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory):
+def shared(tmp_path_factory, worker_id):
     """Home of what is slow to make and the same for all: the exported encoder and the starter index."""
-    return tmp_path_factory.mktemp("shared")
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder if worker_id == "master" else folder.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

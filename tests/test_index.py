@@ -115,8 +115,8 @@ def test_the_models_of_a_task_are_listed_by_id(tmp_path, encoder):
 
 def test_progress_is_told_up_to_the_last_model(tmp_path, encoder):
     told = []
-    build_index(tmp_path, [card(f"a/{n}") for n in range(300)], encoder, lambda *counts: told.append(counts))
-    assert told == [(256, 300), (300, 300)]
+    build_index(tmp_path, [card(f"a/{n}") for n in range(600)], encoder, lambda *counts: told.append(counts))
+    assert told == [(512, 600), (600, 600)]
 
 
 def test_an_opened_index_is_not_opened_again(shared, starter, encoder):

@@ -4,7 +4,6 @@ Each function writes a random model into a folder and gives that back. `MAKERS` 
 makes what it is run on.
 """
 
-import copy
 import io
 
 import tiny_audio
@@ -295,7 +294,7 @@ def llava(folder):
     )
 
     seeded()
-    words = copy.deepcopy(tokenizer())
+    words = tokenizer()
     words.add_special_tokens({"additional_special_tokens": ["<image>"]})
     words.chat_template = (
         "{% for m in messages %}{{ m.role }}: {% for c in m.content %}"

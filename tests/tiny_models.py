@@ -4,14 +4,20 @@
 """
 
 import functools
+from copy import deepcopy
 
 TEXT = (
     "The ferry was late because of fog. Passengers waited for two hours. The company said that it was sorry."
 )
 
 
-@functools.cache
 def tokenizer():
+    """A tokenizer of one's own: a processor that is saved writes its name into it."""
+    return deepcopy(_trained())
+
+
+@functools.cache
+def _trained():
     """Bytes and pairs of bytes, with the special tokens of all kinds of models."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -91,7 +97,6 @@ def bert(head, **config):
 
 
 def llama(folder):
-    from copy import deepcopy
 
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -100,7 +105,7 @@ def llama(folder):
         **SIZES, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         max_position_embeddings=64,
     )  # fmt: skip
-    chat = deepcopy(tokenizer())
+    chat = tokenizer()
     chat.chat_template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
     return save(folder, LlamaForCausalLM(config), chat)
 
