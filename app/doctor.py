@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import TYPE_CHECKING
 
 from hugginggpt.app.inputs import InputError, check_writable
@@ -63,7 +63,8 @@ def _findings(home: "Home") -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """The packages of an installation and of each extra, without those for tests."""
-    by_extra: dict[str, list[str]] = {"": [], "offline": [], "serve": []}
+    extras = metadata("hugginggpt").get_all("Provides-Extra") or []
+    by_extra: dict[str, list[str]] = {extra: [] for extra in ("", *extras) if extra != "test"}
     for requirement in requires("hugginggpt") or []:
         extra = (re.search(r"extra == ['\"](\w+)['\"]", requirement) or ["", ""])[1]
         if extra in by_extra and (name := re.match(r"[\w.-]+", requirement)):

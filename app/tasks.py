@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         print(f"{row['signature']}\n    {row['description']}\n    {_who(row)}")
-    able = sum(bool(row["models"]) for row in rows)
-    print(f"\n{able} of {len(rows)} tasks can be done here now; hugginggpt doctor says how to get more.")
+    now = sum(any(model["ready"] for model in row["models"]) for row in rows)
+    later = sum(bool(row["models"]) for row in rows) - now
+    more = f", {later} more after a download" if later else ""
+    print(f"\n{now} of {len(rows)} tasks can be done here now{more}; hugginggpt doctor says how to get more.")
     return 0
 
 
@@ -48,7 +50,7 @@ def _rows(home: "Home") -> list[dict[str, Any]]:
             "description": spec.description,
             "runtimes": spec.runtimes,
             "models": [
-                {"model": card.id, "runtime": runtime.name}
+                {"model": card.id, "runtime": runtime.name, "ready": runtime.ready(card)}
                 for card in [*(card for runtime in usable for card in runtime.cards(spec.id)), *cards]
                 if card.task == spec.id
                 for runtime in usable
@@ -76,5 +78,7 @@ def _who(row: dict[str, Any]) -> str:
     models = row["models"]
     if not models:
         return f"no model can do it here now; it runs on {', '.join(row['runtimes'])}"
+    first = sorted(models, key=lambda model: not model["ready"])[:3]
     more = f" and {len(models) - 3} more" if len(models) > 3 else ""
-    return "by " + ", ".join(f"{m['model']} on {m['runtime']}" for m in models[:3]) + more
+    named = [f"{m['model']} on {m['runtime']}{' after a download' * (not m['ready'])}" for m in first]
+    return f"by {', '.join(named)}{more}"

@@ -97,7 +97,6 @@ def bert(head, **config):
 
 
 def llama(folder):
-
     from transformers import LlamaConfig, LlamaForCausalLM
 
     seeded()
