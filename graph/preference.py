@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hugginggpt.graph.context import Context, SettingsError
 from hugginggpt.tools.card import ModelCard
-from hugginggpt.tools.runtime import Availability, Runtime
+from hugginggpt.tools.runtime import Availability, PermanentError, Runtime
 from hugginggpt.tools.values import Inputs, Outputs
 
 
@@ -36,9 +36,9 @@ class LeftOut:
         """What it could begin with."""
         return self._runtime.ready(card)
 
-    async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:
-        """Never called, as it is not available."""
-        raise NotImplementedError(f"{self.name} is left out: {task} by {card.id} with {[*inputs]}")
+    async def run(self, card: ModelCard, task: str, inputs: Inputs) -> Outputs:  # noqa: ARG002 - the protocol's
+        """Runs nothing, as where a run goes on whose model was chosen under another setting."""
+        raise PermanentError("left-out", self.available().reason)
 
 
 def preferred(runtimes: Mapping[str, Runtime], context: Context) -> dict[str, Runtime]:

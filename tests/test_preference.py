@@ -6,10 +6,11 @@ import doubles
 import pytest
 from doubles import generate
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from hugginggpt.app.cli import main
 from hugginggpt.graph import resources
-from hugginggpt.graph.app import graph
+from hugginggpt.graph.app import builder, graph
 from hugginggpt.graph.context import Context, Home, SettingsError
 from hugginggpt.tools import runtime
 
@@ -42,6 +43,19 @@ async def test_a_runtime_that_is_not_named_is_never_used(two, script, models):
     script([generate(0, "a")])
     output = await ran(runtimes="other", max_replans=0)
     assert {attempt["runtime"] for attempt in output["results"][0]["attempts"]} == {"other"}
+
+
+async def test_a_run_that_goes_on_under_another_setting_keeps_to_it(two, script):
+    script([generate(0, "a")])
+    stopped = builder.compile(checkpointer=InMemorySaver(), interrupt_before=["execute"])
+    config = {"configurable": {"thread_id": "t"}}
+    begun = {"messages": [HumanMessage("go")]}
+    await stopped.ainvoke(begun, config, context=Context(runtimes="bench"))
+    state = await stopped.ainvoke(
+        None, config, context=Context(runtimes="other", max_retries=0, max_replans=0)
+    )
+    assert state["results"][0]["error"]["kind"] == "left-out"
+    assert "runtimes=other" in state["results"][0]["attempts"][0]["error"]
 
 
 async def test_why_there_is_no_model_names_what_was_left_out(script, bench, monkeypatch):
