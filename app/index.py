@@ -13,6 +13,7 @@ from hugginggpt.app.settings import Parser
 
 if TYPE_CHECKING:
     from hugginggpt.graph.context import Home
+    from hugginggpt.index.manifest import IndexInfo
     from hugginggpt.index.origin import Origin
     from hugginggpt.index.refresh import Outcome
     from hugginggpt.index.sources import Source
@@ -101,12 +102,12 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     with watched() as watch:
         if chosen is None:
             index = build_starter(folder, _encoder(home), watch.embedded)
-            print(f"{index.info.models} models for {len(index.info.tasks)} tasks in {folder}")
+            print(f"{_held(index.info)} in {folder}")
             return 0
         outcome = refresh.build_from(
             folder, *chosen, lambda: _encoder(home), watch, table=args.static, engine=args.engine
         )
-    print(f"{outcome.info.models} models for {len(outcome.info.tasks)} tasks in {folder}")
+    print(f"{_held(outcome.info)} in {folder}")
     _tell_left_out(outcome)
     return 0
 
@@ -159,10 +160,19 @@ def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
         )
     print(
         f"{outcome.changed} models new or changed, {outcome.removed} removed; "
-        f"{outcome.info.models} models for {len(outcome.info.tasks)} tasks in {folder}"
+        f"{_held(outcome.info)} in {folder}"
     )
     _tell_left_out(outcome)
     return 0
+
+
+def _held(info: "IndexInfo") -> str:
+    """905 models for 37 tasks and 4 other tags of the Hub."""
+    from hugginggpt.tools.tasks import TASKS
+
+    others = sum(task not in TASKS for task in info.tasks)
+    told = f"{info.models} models for {len(info.tasks) - others} tasks"
+    return f"{told} and {others} other tag{'s'[: others > 1]} of the Hub" if others else told
 
 
 def _tell_left_out(outcome: "Outcome") -> None:
@@ -181,6 +191,7 @@ def _tell_left_out(outcome: "Outcome") -> None:
 def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
     from hugginggpt.index import index_info, manifest
     from hugginggpt.index.origin import Origin
+    from hugginggpt.tools.tasks import TASKS
 
     info = index_info(folder)
     if args.verify:
@@ -191,13 +202,13 @@ def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
         told = {"folder": str(folder), **info.model_dump(mode="json"), "bytes": size, "origin": origin}
         print(json.dumps(told, default=str))
         return 0
-    print(f"{info.models} models for {len(info.tasks)} tasks in {folder}")
+    print(f"{_held(info)} in {folder}")
     if args.verify:
         print(f"{len(info.files)} files, all as they were written")
     print(f"written {info.created} from {_described(Origin.parse(info.source))}, {size:,} bytes")
     print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector")
     for task, count in info.tasks.items():
-        print(f"{count:6}  {task}")
+        print(f"{count:6}  {task}{'' if task in TASKS else '  (no task here: only found by search)'}")
     return 0
 
 

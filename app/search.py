@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     from hugginggpt.index import ensure_index
 
     filters = _filters(args)
-    queries = _queries(args)
+    queries = _queries(args, _tasks(folder))
     runtimes = resources.runtimes(home)
     accepts = _accepts(args.runtime, runtimes)
     index = ensure_index(folder, resources.encoder(home))
@@ -85,8 +85,6 @@ def _filters(args: argparse.Namespace) -> "Filters":
 
     if args.top_k < 1:
         raise InputError(f"--top-k {args.top_k}: give 1 or more")
-    if args.task:
-        _known(args.task, "--task")
     language = args.language and language_code(args.language)
     if args.language and not language:
         raise InputError(f"--language {args.language}: not a language; give a code or a name: de, German")
@@ -104,12 +102,35 @@ def _number(text: str) -> int:
     return int(float(match[1]) * _SIZES[match[2]])
 
 
-def _known(task: str, where: str) -> str:
+def _tasks(folder: Path) -> set[str]:
+    """What may be asked for: tasks of ours, and tags of the Hub that the index in use has."""
+    from hugginggpt.index import ModelIndexError, index_info
     from hugginggpt.tools.tasks import TASKS
 
-    if task not in TASKS:
-        raise InputError(f"{where} {task}: not a task; hugginggpt tasks lists them")
+    try:
+        return {*TASKS, *index_info(folder).tasks}
+    except ModelIndexError:  # searching will say so, or build the starter's
+        return {*TASKS}
+
+
+def _known(task: str, where: str, tasks: Collection[str]) -> str:
+    """The task, by its name today. Raises `InputError`."""
+    from hugginggpt.index.inference import RENAMED
+
+    task = task if task in tasks else RENAMED.get(task, task)
+    if task not in tasks:
+        raise InputError(
+            f"{where} {task}: not a task, nor a tag of this index; hugginggpt tasks lists the ones, "
+            "hugginggpt index info the others"
+        )
     return task
+
+
+def _runs(runtime: "Runtime") -> "Callable[[ModelCard], bool]":
+    """Whether a runtime can run a model, which it is only asked of models that are for a task of ours."""
+    from hugginggpt.tools.tasks import TASKS
+
+    return lambda card: card.task in TASKS and runtime.can_run(card)
 
 
 def _accepts(name: str | None, runtimes: "Mapping[str, Runtime]") -> "Callable[[ModelCard], bool] | None":
@@ -117,17 +138,18 @@ def _accepts(name: str | None, runtimes: "Mapping[str, Runtime]") -> "Callable[[
         return None
     if name not in runtimes:
         raise InputError(f"--runtime {name}: there is none of that name; there are {', '.join(runtimes)}")
-    return runtimes[name].can_run
+    return _runs(runtimes[name])
 
 
-def _queries(args: argparse.Namespace) -> list[_Query]:
+def _queries(args: argparse.Namespace, tasks: Collection[str]) -> list[_Query]:
     """The one query, or those of the batch, all of them checked. Raises `InputError`."""
+    task = _known(args.task, "--task", tasks) if args.task else None
     if args.batch is None:
         if not (args.query or "").strip():
             raise InputError(
                 'nothing to search for; say what the model should do: hugginggpt index search "WORDS"'
             )
-        return [_Query("", args.query, args.task)]
+        return [_Query("", args.query, task)]
     if args.query:
         raise InputError("WORDS and --batch: give one of them")
     try:
@@ -139,13 +161,13 @@ def _queries(args: argparse.Namespace) -> list[_Query]:
     except UnicodeDecodeError as error:
         raise InputError(f"{args.batch}: is not UTF-8 text; give a file of queries") from error
     return [
-        _query(line, f"{args.batch}:{number}:", args.task)
+        _query(line, f"{args.batch}:{number}:", task, tasks)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
 
 
-def _query(line: str, where: str, task: str | None) -> _Query:
+def _query(line: str, where: str, task: str | None, tasks: Collection[str]) -> _Query:
     try:
         said = json.loads(line)
     except ValueError as error:
@@ -155,8 +177,8 @@ def _query(line: str, where: str, task: str | None) -> _Query:
     query = said.get("query")
     if not isinstance(query, str) or not query.strip():
         raise InputError(f'{where} has no "query" that says something; a line is {{"id": "1", "query": "…"}}')
-    own = said.get("task") or task
-    return _Query(said["id"], query, _known(str(own), where) if own else None)
+    own = said.get("task")
+    return _Query(said["id"], query, _known(str(own), where, tasks) if own else task)
 
 
 def _searched(
@@ -183,7 +205,7 @@ def _row(hit: "Hit", query: str, runtimes: "Mapping[str, Runtime]") -> dict[str,
         "license": hit.card.license,
         "parameters": hit.card.parameters,
         "downloads": hit.card.downloads,
-        "runs_on": [name for name, runtime in runtimes.items() if runtime.can_run(hit.card)],
+        "runs_on": [name for name, runtime in runtimes.items() if _runs(runtime)(hit.card)],
         "score": hit.score,
     }
 

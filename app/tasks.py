@@ -65,11 +65,12 @@ def _cards(home: "Home") -> "list[ModelCard]":
     """Of the index in use; else what the starter index, which is built when it is needed, will have."""
     from hugginggpt.index import ModelIndexError, index_info, starter_cards
     from hugginggpt.index.store import Store
+    from hugginggpt.tools.tasks import TASKS
 
     try:
         info = index_info(home.index)
         store = Store(home.index, info)
-        return [card for task in info.tasks for card in store.cards(task)]
+        return [card for task in info.tasks if task in TASKS for card in store.cards(task)]
     except ModelIndexError:
         return starter_cards()
 

@@ -16,6 +16,10 @@ _ENOUGH = 15  # letters, for a sentence to say something
 _WORD = re.compile(r"\w+")
 _PICTURE = re.compile(r"!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])")
 _LINK = re.compile(r"\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])")
+_ON_THE_HUB = re.compile(  # the address of a model or a data set, which cards give in place of the name
+    r"<?\bhttps?://(?:huggingface|hf)\.co/(?:datasets/)?(?!(?:blog|docs|learn|papers|spaces|tasks)/)"
+    r"([\w.-]+/[\w.-]*\w)(?![\w/#?])>?"
+)
 _NOT_SHOWN = re.compile(
     r"^[ \t]*\[[^\]\n]+\]:.*$"  # definitions of links
     r"|[(<]?\bhttps?://[^\s)>]+[)>]?|\bwww\.\S+"
@@ -68,7 +72,7 @@ def _ranked(text: str, name: str) -> Iterator[str]:
 def _sections(text: str) -> list[tuple[int, str]]:
     """Sections with their ranks, 0 the best; those that say nothing of what the model is for are left out."""
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", _PICTURE.sub("", text)))
-    text = _INDENTED_CODE.sub("", _NOT_SHOWN.sub("", text))
+    text = _INDENTED_CODE.sub("", _NOT_SHOWN.sub("", _ON_THE_HUB.sub(r"\1", text)))
     text = _BOLD_LINE.sub(r"####### \1", _UNDERLINED.sub(r"# \1", text))
     before, *rest = _HEADING.split(text)
     found = [(0, "\n" + before)]

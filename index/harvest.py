@@ -23,7 +23,7 @@ class Tally(BaseModel):
     read: int = 0
     kept: int = 0
     left_out: int = 0
-    """Models for no task of ours, or none that was asked for, or none that can be told."""
+    """Models whose task was not asked for, or cannot be told."""
     broken: int = 0
     complaints: list[str] = []
     """The first few broken rows: where, and why."""
@@ -65,8 +65,8 @@ def starter_source() -> str:
 def read_cards(where: str | Path, tally: Tally | None = None) -> Iterator[ModelCard]:
     """The cards of a file or a folder, see `sources.py`, as they come: repeated ones too.
 
-    Models for no task of ours and broken rows are left out, and counted in `tally`. Raises `CardError` where
-    nothing can be read, or every row is broken.
+    Models whose task cannot be told and broken rows are left out, and counted in `tally`. Raises `CardError`
+    where nothing can be read, or every row is broken.
     """
     tally = tally or Tally()
     for page in Files(str(where)).pages(""):

@@ -1,5 +1,8 @@
 """The task of a model, where the Hub states none, an old name, or one that its class contradicts.
 
+A tag of the Hub that is no task of ours, like `reinforcement-learning`, stands: such a model is found by
+searches, and is on no shortlist, since those are for tasks of ours.
+
 What is weighed, the surest first: the task that is stated, the model's class, a task named by a tag, the
 library that loads it, and words of its name and summary.
 """
@@ -34,9 +37,13 @@ RENAMED = {
 }
 """Older names of tasks, as the Hub stated them."""
 
-_UNCLEAR = {"", "text2text-generation"}
-"""Stated tasks that may be any of several of ours."""
-_REWRITING = {"translation", "summarization", "question-answering"}
+_REWRITES = "text2text-generation"
+"""A stated task that may be any of three of ours: `text-generation` and these two."""
+_REWRITING = {"translation", "summarization"}
+_UNCLEAR = {"", "other", _REWRITES}
+"""What is stated where the task has to be told from the rest."""
+_TAG = re.compile(r"(?=.{3,40}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+"""What a tag of the Hub looks like; cards state other things too."""
 
 _TAGS = {
     **RENAMED,
@@ -103,24 +110,27 @@ _VECTORS = {"feature-extraction", "sentence-similarity"}
 
 
 def task_of(known: Evidence) -> tuple[str, bool] | None:
-    """The task, and whether that is our guess; None where it is not clear or no task of ours."""
-    stated = RENAMED.get(known.stated, known.stated)
+    """The task, or the Hub's tag for it, and whether that is our guess; None where it is not clear."""
+    stated = RENAMED.get(known.stated, known.stated) if _TAG.fullmatch(known.stated) else ""
     purpose = purpose_of(known.architecture)
     if stated in TASKS:
         seen = purpose.task if purpose and stated in _VECTORS else stated
         if seen in {"", "image-feature-extraction"}:  # vectors, but of sounds or pictures
             return (seen, True) if seen else None
         return stated, False
-    if stated not in _UNCLEAR or (purpose and not purpose.task):
-        return None
-    guess = _narrowed(purpose, known) if purpose else _by_words(known) or _rewriting(known)
-    return (guess, True) if guess else None
+    if stated not in _UNCLEAR:
+        return stated, False
+    if purpose:
+        guess = _narrowed(purpose, known) if purpose.task else ""
+    else:
+        guess = _rewriting(known) if stated == _REWRITES else _by_words(known)
+    return (guess, True) if guess else (stated, False) if stated else None
 
 
 def _rewriting(known: Evidence) -> str:
-    """The task of a model that is only stated to make text of text: the one that its words name."""
-    told = [task for task in _worded(known.words) if task in _REWRITING]
-    return next(iter(told), "text-generation") if known.stated in _UNCLEAR - {""} else ""
+    """The task of a model that is only stated to make text of text: the one that its tags or words name."""
+    told = [*_tagged(known.tags), *_worded(known.words)]
+    return next((task for task in told if task in _REWRITING), "text-generation")
 
 
 def _narrowed(purpose: Purpose, known: Evidence) -> str:

@@ -60,7 +60,7 @@ class RowError(ValueError):
 
 
 def card_of(row: Row) -> ModelCard | None:
-    """The model of a row; None where it is for no task of ours. Raises `RowError`."""
+    """The model of a row; None where its task cannot be told. Raises `RowError`."""
     if "task" in row and "pipeline_tag" not in row:
         return _own(row)
     id_ = row.get("id") or row.get("modelId")

@@ -23,7 +23,9 @@ _COMMENT_OR_CODE = re.compile(
 _FORMULA = re.compile(
     r"\$\$.{0,2000}?\$\$|\$[^$\n]{0,300}?[\\^_{][^$\n]{0,300}\$|\\\(.{0,300}?\\\)", re.DOTALL
 )
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)((?:\"[^\"]{0,1000}+\"|'[^']{0,1000}+'|[^'\">]){0,1000}+)>")
+_TAG = re.compile(
+    r"<(/?)(?!https?:)([a-zA-Z][\w-]*)((?:\"[^\"]{0,1000}+\"|'[^']{0,1000}+'|[^'\">]){0,1000}+)>"
+)
 _BREAKS = {"p", "div", "br", "hr", "li", "ul", "ol", "section", "center", "blockquote"}
 _VOID = {"br", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _NOT_PROSE = {"script", "style", "svg", "template", "noscript", "title", "pre", "table", "details", "video"}

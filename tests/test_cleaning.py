@@ -106,6 +106,18 @@ def test_markup_and_links_leave_their_words():
     assert summarize(card) == "A BERT for legal texts, see lex and more &."
 
 
+def test_an_address_on_the_hub_leaves_the_name_of_the_model_or_the_data():
+    card = (
+        "It is made from https://huggingface.co/google/ddpm-bedroom-256 and tuned on "
+        "<https://huggingface.co/datasets/huggan/wikiart>. "
+        "It paints rooms, as https://huggingface.co/docs/x tells."
+    )
+    assert (
+        summarize(card)
+        == "It is made from google/ddpm-bedroom-256 and tuned on huggan/wikiart. It paints rooms, as tells."
+    )
+
+
 def test_a_summary_is_whole_sentences_within_its_limit():
     said = summarize(" ".join(f"Sentence number {n} tells something about the model." for n in range(100)))
     assert 300 < len(said) <= LONGEST

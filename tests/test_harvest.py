@@ -117,6 +117,13 @@ def test_a_folder_without_cards_is_named(tmp_path):
         list(read_cards(tmp_path))
 
 
+def test_a_model_whose_tag_is_no_task_of_ours_is_kept_and_one_without_any_is_left_out(tmp_path):
+    path = lines(tmp_path / "c.jsonl", [row("y", "reinforcement-learning"), {"id": "a/unclear"}])
+    tally = Tally()
+    assert [(card.id, card.task) for card in read_cards(path, tally)] == [("a/y", "reinforcement-learning")]
+    assert (tally.kept, tally.left_out) == (1, 1)
+
+
 def test_models_for_no_task_or_no_task_that_is_wanted_are_left_out_and_counted(tmp_path):
     rows = [row("x"), row("y", "reinforcement-learning"), row("z", "fill-mask"), {"id": "a/unclear"}]
     gathered = gather(Files(str(lines(tmp_path / "c.jsonl", rows))), tmp_path / "staging", ["translation"])

@@ -36,6 +36,20 @@ def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, caps
     assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\tmeaning\t-\t1.3M\t-\t")
 
 
+def test_info_tells_tags_that_are_no_task_here_from_tasks(tmp_path, cards, capsys):
+    folder = str(tmp_path / "index")
+    with cards.open("a") as file:
+        file.write('\n{"id": "a/lander", "pipeline_tag": "reinforcement-learning", "card": "Lands a craft."}')
+    assert main(["index", "build", "--from", str(cards), "--index", folder]) == 0
+    assert main(["index", "info", "--index", folder]) == 0
+    built, info, *_, tag, task = capsys.readouterr().out.splitlines()
+    assert built == info == f"2 models for 1 tasks and 1 other tag of the Hub in {folder}"
+    assert (tag, task) == (
+        "     1  reinforcement-learning  (no task here: only found by search)",
+        "     1  text-generation",
+    )
+
+
 def test_build_without_cards_builds_the_starter(tmp_path, capsys):
     assert main(["index", "build", "--index", str(tmp_path)]) == 0
     assert "for 41 tasks" in capsys.readouterr().out

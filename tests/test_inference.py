@@ -26,6 +26,9 @@ from hugginggpt.index.inference import Evidence, task_of
         (Evidence(tags=["text-generation-inference", "translation"]), "translation"),
         (Evidence(stated="text2text-generation", words="sums up news: a headline for each"), "summarization"),
         (Evidence(stated="text2text-generation", words="corrects the grammar"), "text-generation"),
+        (Evidence("text2text-generation", library="transformers", words="zero-shot"), "text-generation"),
+        (Evidence("text2text-generation", tags=["translation"], words="headlines"), "translation"),
+        (Evidence(stated="text generation!", architecture="BertForMaskedLM"), "fill-mask"),
         (Evidence(library="keras", words="it classifies images of flowers"), "image-classification"),
         (Evidence(stated="feature-extraction", architecture="ViTModel"), "image-feature-extraction"),
     ],
@@ -50,14 +53,25 @@ def test_a_stated_task_counts_also_under_its_old_name(stated, task):
     "known",
     [
         Evidence(),
-        Evidence(stated="reinforcement-learning", tags=["text-generation"]),
         Evidence(architecture="BertForMultipleChoice", tags=["text-classification"]),
         Evidence(stated="feature-extraction", architecture="Wav2Vec2Model"),
         Evidence(words="a chatbot, without anything that could load it"),
     ],
 )
-def test_a_model_for_no_task_of_ours_has_none(known):
+def test_a_model_whose_task_cannot_be_told_has_none(known):
     assert task_of(known) is None
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Evidence(stated="reinforcement-learning", tags=["text-generation"]),
+        Evidence(stated="any-to-any", architecture="Qwen2_5OmniForConditionalGeneration"),
+        Evidence(stated="text2text-generation", architecture="EsmForProteinFolding"),
+    ],
+)
+def test_a_tag_of_the_hub_that_is_no_task_of_ours_stands(known):
+    assert task_of(known) == (known.stated, False)
 
 
 def test_most_classes_of_the_installed_transformers_are_known():

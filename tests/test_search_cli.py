@@ -17,6 +17,7 @@ def folder(shared, tmp_path_factory):
                   parameters=8_000_000_000),
         ModelCard(id="builtin/pocketsphinx-en-us", task="automatic-speech-recognition", summary="Speech.",
                   license="bsd-2-clause"),
+        ModelCard(id="c/lander", task="reinforcement-learning", summary="Lands a craft on the moon."),
     ]  # fmt: skip
     folder = tmp_path_factory.mktemp("index")
     build_index(folder, cards, load_encoder(DEFAULT_ENCODER, shared / "encoder"))
@@ -60,6 +61,22 @@ def test_a_model_without_the_words_was_found_by_meaning(folder, capsys):
 def test_a_filter_is_kept_to(folder, capsys, flags, found):
     assert main(["index", "search", "translate", "--index", folder, *flags]) == 0
     assert {line[0] for line in lines(capsys)} == found
+
+
+def test_a_tag_of_the_hub_that_is_no_task_here_is_searched_by_and_runs_nowhere(folder, tmp_path, capsys):
+    batch = tmp_path / "queries.jsonl"
+    batch.write_text('{"id": 1, "query": "land", "task": "reinforcement-learning"}\n')
+    assert main(["index", "search", "land on the moon", "--index", folder, "--top-k", "1"]) == 0
+    assert main(["index", "search", "land", "--task", "reinforcement-learning", "--index", folder]) == 0
+    assert [(line[0], line[-1]) for line in lines(capsys)] == [("c/lander", "-")] * 2
+    assert main(["index", "search", "--batch", str(batch), "--index", folder]) == 0
+    assert json.loads(capsys.readouterr().out) == {"id": 1, "hits": ["c/lander"]}
+
+
+def test_a_task_may_be_asked_for_by_its_old_name(folder, capsys):
+    assert main(["index", "search", "a", "--task", "speech-segmentation", "--index", folder]) == 0
+    assert main(["index", "search", "a", "--task", "conversational", "--index", folder]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_json_has_the_card_and_what_the_table_says(folder, capsys):

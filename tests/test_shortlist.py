@@ -49,6 +49,15 @@ def test_a_candidate_stands_there_once(candidates):
     assert sorted(found) == ["bench/echo", "bench/far", "bench/flaky"]
 
 
+def test_a_model_whose_tag_is_no_task_is_found_and_on_no_shortlist(bench, home):
+    encoder = resources.encoder(Home.from_environment())
+    cards = [doubles.card("echo"), doubles.card("far", "reinforcement-learning")]
+    index = build_index(home / "tagged", cards, encoder)
+    task = Task.model_validate(doubles.generate(0, "x"))
+    assert {hit.card.id for hit in index.search("far")} == {"bench/echo", "bench/far"}
+    assert ids(shortlist(task, "far", index, {"bench": bench()}, 5, None, Seen())) == ["bench/echo"]
+
+
 def test_what_worked_comes_before_what_failed(candidates):
     def saw(works, fails):
         seen = Seen()

@@ -16,7 +16,10 @@ class ModelCard(BaseModel):
         description="Repository on the Hub, `owner/name`; `builtin/…` for packaged models, `chat/…` for the "
         "language model."
     )
-    task: str = Field(description="The model's pipeline_tag: a row of the task table.")
+    task: str = Field(
+        description="The model's pipeline_tag: a row of the task table, or another tag of the Hub; such a "
+        "model is found by searches and is on no shortlist."
+    )
     summary: str = Field(description="What it does and for whom, in a sentence or two.")
     library: str = Field("", description="Library that loads it, e.g. `transformers`.")
     license: str = Field("", description="SPDX-like id as the Hub writes it, e.g. `apache-2.0`.")
