@@ -72,8 +72,8 @@ def test_the_card_of_each_model_is_read_at_its_commit(hub, staging, tmp_path):
     assert {other.summary for other in others} == {"translation model."}
 
 
-def test_the_card_of_a_model_for_no_task_is_not_fetched(hub, staging):
-    hub.add("b/robot", pipeline_tag="robotics", downloads=999)
+def test_the_card_of_a_model_whose_task_cannot_be_told_is_not_fetched(hub, staging):
+    hub.add("b/robot", downloads=999)
     gather(HubModels(top=2), staging)
     assert not hub.asked("/b/robot/resolve")
 
@@ -206,7 +206,7 @@ def test_an_update_takes_in_what_changed_and_removes_what_has_no_task_any_more(
     run("build", "--all", "--no-cards", "--index", str(folder))
     before = index_info(folder).models
     hub.models["a/03"].facts.update(lastModified=FAR.isoformat(), license="mit")
-    hub.models["a/04"].facts.update(lastModified=FAR.isoformat(), pipeline_tag="robotics")
+    hub.models["a/04"].facts.update(lastModified=FAR.isoformat(), pipeline_tag=None)
     hub.add("b/new", pipeline_tag="translation", lastModified=FAR.isoformat())
     hub.requests.clear()
     assert run("update", "--no-cards", "--index", str(folder)) == 0
