@@ -44,7 +44,9 @@ COLUMNS = frozenset(ModelCard.model_fields) | {
 }
 """The columns that are read."""
 
-_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+# Both become parts of paths where models are downloaded to.
+_ID = re.compile(r"(?!\.+(?:/|$))[\w.-]+(?:/(?!\.+$)[\w.-]+)?")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _QUANTISED = re.compile(
     r"[-_.](?:i1-)?(?:gguf|gptq|awq|exl[23]|mlx|[48]-?bit|bnb|int[48]|fp8|w4a16|ggml|nf4)\b", re.IGNORECASE
 )
@@ -61,11 +63,11 @@ class RowError(ValueError):
 
 def card_of(row: Row) -> ModelCard | None:
     """The model of a row; None where its task cannot be told. Raises `RowError`."""
-    if "task" in row and "pipeline_tag" not in row:
-        return _own(row)
     id_ = row.get("id") or row.get("modelId")
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
         raise RowError(f"id: {str(id_)[:80]!r} is not the id of a model, like owner/name")
+    if "task" in row and "pipeline_tag" not in row:
+        return _own(row)
     try:
         return _card(id_, row)
     except ValidationError as error:
@@ -81,6 +83,8 @@ def _own(row: Row) -> ModelCard:
         raise RowError(_first(error)) from error
     if card.task not in TASKS:
         raise RowError(f"task: {card.task} is not a task; `hugginggpt tasks` lists them")
+    if card.revision and not _COMMIT.fullmatch(card.revision):
+        raise RowError(f"revision: {card.revision[:80]!r} is not a commit")
     return card
 
 
@@ -117,7 +121,7 @@ def _card(id_: str, row: Row) -> ModelCard | None:
         parameters=_parameters(row),
         downloads=row.get("downloads"),
         likes=row.get("likes"),
-        revision=row.get("sha"),
+        revision=_commit(row.get("sha")),
         gated=bool(row.get("gated")),
         updated=_day(row.get("lastModified") or row.get("last_modified")),
         architecture=architecture,
@@ -125,6 +129,11 @@ def _card(id_: str, row: Row) -> ModelCard | None:
         safetensors=_safetensors(row, tags),
         providers=_providers(row.get("inferenceProviderMapping")),
     )
+
+
+def _commit(sha: object) -> str | None:
+    """The commit of a row; a row without one is as good."""
+    return sha if isinstance(sha, str) and _COMMIT.fullmatch(sha) else None
 
 
 def _first(error: ValidationError) -> str:

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from hugginggpt.index.rows import card_of
+from hugginggpt.index.rows import RowError, card_of
 
 API = {
     "id": "acme/parrot-7B",
@@ -92,3 +92,17 @@ def test_weights_are_safetensors_where_tags_or_files_say_so():
     assert made(tags=[], safetensors=None).safetensors is None
     assert made(tags=[], safetensors=None, siblings=[{"rfilename": "a.bin"}]).safetensors is False
     assert made(tags=[], safetensors=None, siblings=[{"rfilename": "a.safetensors"}]).safetensors is True
+
+
+@pytest.mark.parametrize("id_", ["/etc/models", "../../models", "..", "acme/..", "acme/x/y", "acme/a b", ""])
+def test_an_id_that_could_be_a_path_is_no_model(id_):
+    with pytest.raises(RowError, match="is not the id of a model"):
+        made(id=id_)
+    with pytest.raises(RowError, match="is not the id of a model"):
+        card_of({"id": id_, "task": "translation", "summary": "Translates."})
+
+
+def test_only_a_commit_is_a_revision():
+    assert made(sha="../../other").revision is None
+    with pytest.raises(RowError, match="is not a commit"):
+        card_of({"id": "a/b", "task": "translation", "summary": "Translates.", "revision": "../main"})
