@@ -69,7 +69,7 @@ def hugginggpt(path, *args, status=0):
 def test_the_models_of_another_package_are_listed(example):
     rows = json.loads(hugginggpt(example, "tasks", "--json").stdout)
     [row] = [row for row in rows if row["task"] == "image-to-image"]
-    assert {"model": "acme/negative", "runtime": "acme"} in row["models"]
+    assert {"model": "acme/negative", "runtime": "acme", "ready": True} in row["models"]
 
 
 def test_the_models_of_another_package_are_used(example, tmp_path):
