@@ -128,6 +128,14 @@ def test_a_damaged_export_is_noticed(copied, name, damage):
         encoder_onnx.OnnxEncoder(copied, copied.parent / encoder_onnx.DIGESTS)
 
 
+def test_an_export_of_before_there_was_int8_is_no_export(copied):
+    manifest = json.loads((copied / encoder_onnx.MANIFEST).read_text())
+    del manifest["bulk"]
+    (copied / encoder_onnx.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(encoder_onnx.ExportError, match="not a whole export"):
+        encoder_onnx.OnnxEncoder(copied, copied.parent / encoder_onnx.DIGESTS)
+
+
 def test_a_damaged_export_is_made_again(copied):
     (copied / encoder_onnx.MODEL).write_bytes(b"half an expor")
     again = load_encoder(DEFAULT_ENCODER, copied.parent)

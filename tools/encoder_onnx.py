@@ -106,7 +106,7 @@ class OnnxEncoder:
     def __init__(self, folder: Path, memory: Path, *, bulk: bool = False) -> None:
         manifest = _manifest(folder / MANIFEST)
         try:
-            model = BULK if bulk and manifest["bulk"] else MODEL
+            model = BULK if manifest["bulk"] and bulk else MODEL  # one without the word is older than int8
             for name in (model, TOKENIZER):
                 if sha256_of(folder / name, memory) != manifest["sha256"][name]:
                     raise ExportError(f"{folder / name}: damaged")
