@@ -9,13 +9,13 @@ with the id `datasets/OWNER/NAME`.
 import hashlib
 import json
 import re
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from loopback import LoopbackHandler, LoopbackServer
 
 _REPOSITORY = "(models|datasets)/([^/]+/[^/]+?)"
 
@@ -64,40 +64,23 @@ class Fails:
     cut: int | None = None
 
 
-class HubServer(ThreadingHTTPServer):
+class HubServer(LoopbackServer):
     """Use as a context manager. `fails` are the next replies to paths with the key in them."""
 
-    daemon_threads = True
-    request_queue_size = 64
     page = 1000
     large = 1 << 20
     """Bytes from which a file is served from another path, behind a redirect."""
 
     def __init__(self, *models):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.models = {model.id: model for model in models}
         self.fails = {}
         self.requests = []
         """(method, path with query, headers) of all requests."""
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
     def add(self, id_, folder=None, **facts):
         self.models[id_] = Model(id_, folder, facts)
         return self.models[id_]
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exception):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that has gone is no error of a test."""
 
     def asked(self, part):
         """How often paths that hold this part were asked for, by method."""
@@ -110,22 +93,8 @@ class HubServer(ThreadingHTTPServer):
         return None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
-    def do_HEAD(self):
-        self._reply()
-
-    def do_GET(self):
-        self._reply()
-
-    def do_POST(self):
-        self._reply()
-
-    def _reply(self):
+class _Handler(LoopbackHandler):
+    def reply(self):
         self.server.requests.append((self.command, self.path, dict(self.headers)))
         failure = self.server.failure(self.path)
         if failure:

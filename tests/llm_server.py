@@ -6,10 +6,10 @@ when they fail. All between it and the graph is the real client.
 
 import itertools
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from loopback import LoopbackHandler, LoopbackServer
 
 _STAGES = {"Plan a": "plan", "Choose the": "choose", "Answer the request": "answer"}
 """What the controller's prompts begin with; all others are a task's, stage `run`."""
@@ -55,14 +55,11 @@ class Forever:
     text: str
 
 
-class LLMServer(ThreadingHTTPServer):
+class LLMServer(LoopbackServer):
     """Use as a context manager. `script[stage]` is what it replies, one after the other, the last again."""
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.script = {"plan": [Says('{"tasks": []}')], "choose": [Says("{}")], "answer": [Says("Well.")]}
         self.script["run"] = [Says("Done.")]
         self.takes = {"schema", "tools", "usage"}
@@ -71,18 +68,7 @@ class LLMServer(ThreadingHTTPServer):
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exception):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that has gone is no error of a test."""
+        return f"{super().url}/v1"
 
     def says(self, **replies):
         """The replies of these stages: texts, plans as lists of tasks, or the classes above."""
@@ -101,13 +87,8 @@ def _reply(reply):
     return Says(json.dumps({"tasks": reply})) if isinstance(reply, list) else reply
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
-    def do_POST(self):
+class _Handler(LoopbackHandler):
+    def reply(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         said = body["messages"][0]["content"]
         stage = next((stage for words, stage in _STAGES.items() if said.startswith(words)), "run")

@@ -12,10 +12,10 @@ import re
 import socket
 import struct
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import soundfile
+from loopback import LoopbackHandler, LoopbackServer
 from PIL import Image
 
 from hugginggpt.tools import video
@@ -87,34 +87,19 @@ ANSWERS = {
 """What Hugging Face's own servers answer, by task: JSON or a file."""
 
 
-class Server(ThreadingHTTPServer):
+class Server(LoopbackServer):
     """Use as a context manager. `answer(path, body)` gives JSON, bytes, (status, JSON), or a fault."""
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, answer):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.answer = answer
         self.over = threading.Event()
         self.requests = []
         """(method, path with query, headers in lower case, body) of all requests."""
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
     def __exit__(self, *exception):
         self.over.set()
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that has gone is no error of a test."""
+        super().__exit__(*exception)
 
 
 class RouterServer(Server):
@@ -159,19 +144,8 @@ class RouterServer(Server):
         return (404, {"error": "Not Found"})
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        self._reply()
-
-    def do_POST(self):
-        self._reply()
-
-    def _reply(self):
+class _Handler(LoopbackHandler):
+    def reply(self):
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kind = self.headers.get("Content-Type", "")
         body = json.loads(raw) if raw and kind == "application/json" else raw

@@ -39,15 +39,7 @@ def _load_encoder(folder: Path, place: Place) -> Any:  # noqa: ANN401, sentence-
     """A model of sentence-transformers; one of transformers alone gets the mean of its tokens."""
     from sentence_transformers import SentenceTransformer
 
-    options = place.safely
-    del options["local_files_only"], options["trust_remote_code"]
-    return SentenceTransformer(
-        str(folder),
-        device=place.device,
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs=options,
-    )
+    return SentenceTransformer(str(folder), **_safely(place))
 
 
 def _load_ranker(folder: Path, place: Place) -> Any:  # noqa: ANN401
@@ -57,15 +49,14 @@ def _load_ranker(folder: Path, place: Place) -> Any:  # noqa: ANN401
     stated = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]
     if not _pair_readers().intersection(stated):
         return _load_encoder(folder, place)
+    return CrossEncoder(str(folder), **_safely(place))
+
+
+def _safely(place: Place) -> dict[str, Any]:
+    """`Place.safely`, as the classes of sentence-transformers take it."""
     options = place.safely
-    del options["local_files_only"], options["trust_remote_code"]
-    return CrossEncoder(
-        str(folder),
-        device=place.device,
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs=options,
-    )
+    own = {name: options.pop(name) for name in ("local_files_only", "trust_remote_code")}
+    return {"device": place.device, "model_kwargs": options, **own}
 
 
 def _vectors(encoder: Any, texts: Sequence[str]) -> "NDArray[np.float32]":  # noqa: ANN401
