@@ -102,13 +102,16 @@ def _encoder(home: "Home") -> Finding:
 
 def _index(home: "Home") -> Finding:
     from hugginggpt.index import ModelIndexError, index_info
+    from hugginggpt.tools.encoder import encoder_availability
 
     try:
         info = index_info(home.index)
     except ModelIndexError as error:
         return Finding("index", "not built yet", str(error))
     return Finding(
-        "index", f"{info.models} models, built {info.created} with {info.encoder}, in {home.index}"
+        "index",
+        f"{info.models} models, built {info.created} with {info.encoder}, in {home.index}",
+        encoder_availability(info.encoder, home.encoder_cache),
     )
 
 

@@ -65,6 +65,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         command.add_argument(
             "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX)"
         )
+    build.add_argument(
+        "--encoder", metavar="MODEL", help="a model of the Hub or a folder (default HUGGINGGPT_ENCODER)"
+    )
+    for command in (update, search):
+        command.add_argument(
+            "--encoder", metavar="MODEL", help="where the encoder that it was built with is now, if it moved"
+        )
     for command in (search, info):
         command.add_argument("--json", action="store_true", help="print JSON")
 
@@ -88,10 +95,10 @@ def run(args: argparse.Namespace) -> int:
         return 130
 
 
-def _encoder(home: "Home") -> "Encoder":
+def _encoder(args: argparse.Namespace, home: "Home") -> "Encoder":
     from hugginggpt.tools.encoder import load_encoder
 
-    return load_encoder(home.encoder, home.encoder_cache)
+    return load_encoder(args.encoder or home.encoder, home.encoder_cache)
 
 
 def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
@@ -101,11 +108,11 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     chosen = _chosen(args, folder)
     with watched() as watch:
         if chosen is None:
-            index = build_starter(folder, _encoder(home), watch.embedded)
+            index = build_starter(folder, _encoder(args, home), watch.embedded)
             print(f"{_held(index.info)} in {folder}")
             return 0
         outcome = refresh.build_from(
-            folder, *chosen, lambda: _encoder(home), watch, table=args.static, engine=args.engine
+            folder, *chosen, lambda: _encoder(args, home), watch, table=args.static, engine=args.engine
         )
     print(f"{_held(outcome.info)} in {folder}")
     _tell_left_out(outcome)
@@ -152,12 +159,13 @@ def _check_build(args: argparse.Namespace) -> None:
 
 def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     from hugginggpt.app.bars import watched
-    from hugginggpt.index import refresh
+    from hugginggpt.index import own_encoder, refresh
+
+    def encoder(info: "IndexInfo") -> "Encoder":
+        return own_encoder(folder, info, home.encoder_cache, args.encoder or "")
 
     with watched() as watch:
-        outcome = refresh.update(
-            folder, lambda: _encoder(home), watch, deleted=args.deleted, texts=not args.no_cards
-        )
+        outcome = refresh.update(folder, encoder, watch, deleted=args.deleted, texts=not args.no_cards)
     print(
         f"{outcome.changed} models new or changed, {outcome.removed} removed; "
         f"{_held(outcome.info)} in {folder}"

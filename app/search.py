@@ -53,13 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     """Searches. Raises `InputError`."""
     from hugginggpt.graph import resources
-    from hugginggpt.index import ensure_index
+    from hugginggpt.index import ensure_index, open_with_own
 
     filters = _filters(args)
     queries = _queries(args, _tasks(folder))
     runtimes = resources.runtimes(home)
     accepts = _accepts(args.runtime, runtimes)
-    index = ensure_index(folder, resources.encoder(home))
+    index = (
+        open_with_own(folder, home.encoder_cache, args.encoder)
+        if args.encoder
+        else ensure_index(folder, home.encoder, home.encoder_cache)
+    )
     if args.batch:
         for line in _searched(index, queries, args.top_k, accepts, filters):
             print(json.dumps(line, ensure_ascii=False))

@@ -27,8 +27,8 @@ def encoder(home: Home) -> Encoder:
 
 
 def index(home: Home) -> Index:
-    """The index; the starter index is built where there is none."""
-    return ensure_index(home.index, encoder(home))
+    """The index, with the encoder that it was built with; the starter index is built where there is none."""
+    return ensure_index(home.index, home.encoder, home.encoder_cache)
 
 
 def is_prepared(home: Home) -> bool:

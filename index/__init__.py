@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from hugginggpt.index.filters import Filters
     from hugginggpt.index.harvest import read_cards, starter_cards
     from hugginggpt.index.manifest import IndexInfo, index_info
-    from hugginggpt.index.search import Hit, Index, build_index, build_starter, ensure_index, open_index
+    from hugginggpt.index.search import (
+        Hit,
+        Index,
+        build_index,
+        build_starter,
+        ensure_index,
+        open_index,
+        open_with_own,
+        own_encoder,
+    )
 
 __all__ = [
     "CardError",
@@ -33,6 +42,8 @@ __all__ = [
     "ensure_index",
     "index_info",
     "open_index",
+    "open_with_own",
+    "own_encoder",
     "read_cards",
     "starter_cards",
 ]

@@ -101,13 +101,9 @@ def index_info(folder: Path) -> IndexInfo:
 
 def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:
     """Raise `OtherEncoderError` or `CorruptIndexError` unless files and encoder are the manifest's."""
-    built_with = (manifest.encoder, manifest.encoder_revision, manifest.dimension)
-    if built_with != (encoder.id, encoder.revision, encoder.dimension):
-        raise OtherEncoderError(
-            f"{folder}: the index was built with the encoder {manifest.encoder} "
-            f"({manifest.encoder_revision}), not with {encoder.id} ({encoder.revision}); "
-            "set HUGGINGGPT_ENCODER to the former, or build the index again with `hugginggpt index build`"
-        )
+    # A revision is of one model's weights only; the id of a folder is another where its files have moved.
+    if (manifest.encoder_revision, manifest.dimension) != (encoder.revision, encoder.dimension):
+        raise OtherEncoderError(other_encoder(folder, manifest, f"{encoder.id} ({encoder.revision})"))
     paths = {folder / file.name: file for file in manifest.files}
     for path, file in paths.items():
         if not path.is_file() or path.stat().st_size != file.bytes:
@@ -119,6 +115,15 @@ def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:
     for path, digest in digests.items():
         if digest != paths[path].sha256:
             raise CorruptIndexError(_corrupt(path))
+
+
+def other_encoder(folder: Path, manifest: IndexInfo, named: str) -> str:
+    """The line that says which encoder an index needs."""
+    return (
+        f"{folder}: the index was built with the encoder {manifest.encoder} ({manifest.encoder_revision}), "
+        f"not with {named}; leave the latter out and it is opened with the former, or build it again with "
+        "`hugginggpt index build`"
+    )
 
 
 def check(folder: Path, manifest: IndexInfo) -> None:

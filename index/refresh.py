@@ -89,20 +89,26 @@ def build_from(
 
 
 def update(
-    folder: Path, encoder: Callable[[], Encoder], watch: Watch, *, deleted: bool = False, texts: bool = True
+    folder: Path,
+    encoder: Callable[[IndexInfo], Encoder],
+    watch: Watch,
+    *,
+    deleted: bool = False,
+    texts: bool = True,
 ) -> Outcome:
     """Take in what changed on the Hub since the index was made. Blocks; readers are not disturbed.
 
     Models that have no task of the index any more are removed, and those that are gone before their card is
     fetched; with `deleted`, all that the Hub no longer lists, for which all its models are listed. New models
     join only an index that is meant to be whole. Without `texts`, no cards are fetched, and summaries stay as
-    they are. Raises `ModelIndexError`; the index in use then still is.
+    they are. `encoder` gives the one that the index was built with. Raises `ModelIndexError` or
+    `EncoderError`; the index in use then still is.
     """
     manifest.index_info(folder)  # where there is none, the lock would make its folder
     with build.lock(folder):
         info = manifest.index_info(folder)
         origin = _updatable(folder, info)
-        loaded = encoder()
+        loaded = encoder(info)
         manifest.verify(folder, info, loaded)
         store = Store(folder, info)
         models = HubModels(since=origin.until, texts=texts)

@@ -33,7 +33,7 @@ folder, cache, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 encoder = load_encoder(DEFAULT_ENCODER, cache)
 try:
     if how == "starter":
-        sys.stdout.write(str(ensure_index(folder, encoder).info.models) + "\n")
+        sys.stdout.write(str(ensure_index(folder, DEFAULT_ENCODER, cache).info.models) + "\n")
     elif how == "killed while it embeds":
         build_index(folder, cards(600), Dying(encoder))
     elif how == "killed before the switch":

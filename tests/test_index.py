@@ -15,8 +15,13 @@ def encoder(shared):
 
 
 @pytest.fixture
-def starter(shared, encoder):
-    return ensure_index(shared / "index", encoder)
+def ensured(shared):
+    return lambda folder: ensure_index(folder, DEFAULT_ENCODER, shared / "encoder")
+
+
+@pytest.fixture
+def starter(shared, ensured):
+    return ensured(shared / "index")
 
 
 def ids(hits):
@@ -119,15 +124,15 @@ def test_progress_is_told_up_to_the_last_model(tmp_path, encoder):
     assert told == [(512, 600), (600, 600)]
 
 
-def test_an_opened_index_is_not_opened_again(shared, starter, encoder):
-    assert ensure_index(shared / "index", encoder) is starter
+def test_an_opened_index_is_not_opened_again(shared, starter, ensured):
+    assert ensured(shared / "index") is starter
 
 
-def test_a_new_build_is_noticed_by_who_has_the_old_one_open(tmp_path, encoder):
+def test_a_new_build_is_noticed_by_who_has_the_old_one_open(tmp_path, encoder, ensured):
     build_index(tmp_path, [card("a/old")], encoder)
-    old = ensure_index(tmp_path, encoder)
+    old = ensured(tmp_path)
     build_index(tmp_path, [card("a/new")], encoder)
-    assert ids(ensure_index(tmp_path, encoder).search("translate")) == ["a/new"]
+    assert ids(ensured(tmp_path).search("translate")) == ["a/new"]
     assert ids(old.search("translate")) == ["a/old"]
 
 

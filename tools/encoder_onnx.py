@@ -60,14 +60,14 @@ def exportable(folder: Path) -> bool:
     )
 
 
-def find(model_id: str, cache: Path) -> Path | None:
-    """The newest export of that model in the cache, of any revision, if onnxruntime is there to run it."""
+def find(model_id: str, cache: Path, revision: str = "") -> Path | None:
+    """The newest export of that model in the cache, of that or any revision, if onnxruntime is there."""
     if not importlib.util.find_spec("onnxruntime"):
         return None
     found = [
         path
         for path in cache.glob(f"{_slug(model_id)}-*/{MANIFEST}")
-        if _manifest(path).get("id") == model_id
+        if (known := _manifest(path)).get("id") == model_id and revision in {"", known.get("revision")}
     ]
     return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
 
