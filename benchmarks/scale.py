@@ -124,8 +124,7 @@ def search(folder: Path, asked: Path) -> None:
     """In a process of its own: opening, searching, memory."""
     request = json.loads(asked.read_text())
     texts, tasks = request["texts"], request["tasks"]
-    known = np.array(request["vectors"] + request["wishes"], np.float32)
-    encoder = Prepared([*texts, *WISHES.values()], known)
+    encoder = Prepared(texts, np.array(request["vectors"], np.float32))
     before = resident()
     start = time.perf_counter()
     info = manifest.index_info(folder)
@@ -228,7 +227,9 @@ def run(models: int, number: int, turns: int, work: Path) -> None:
     texts, vectors = requests(work)
     texts, vectors = texts[:number], vectors[:number]
     tasks = [cards[place].task for place in np.argmax(vectors @ theirs.T, axis=1).tolist()]
-    hub, exact, encoder = Hub(cards, theirs), Exact(vectors, tasks), Prepared(texts, vectors)
+    hub, exact = Hub(cards, theirs), Exact(vectors, tasks)
+    wishes = list(WISHES.values())
+    encoder = Prepared(wishes, embedded(work / "wishes.npy", wishes, work))
     print(f"{models:,} models like {len(cards):,} real ones, {len(texts)} requests; load {load():.1f}")
     folder = Path(tempfile.mkdtemp(prefix="index-", dir=work))
     try:
@@ -245,7 +246,6 @@ def run(models: int, number: int, turns: int, work: Path) -> None:
                     "texts": texts,
                     "tasks": tasks,
                     "vectors": vectors.tolist(),
-                    "wishes": embedded(work / "wishes.npy", list(WISHES.values()), work).tolist(),
                     "turns": turns,
                 }
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from hugginggpt.index import embedding
 from hugginggpt.index.errors import IndexBuildError
@@ -16,12 +16,17 @@ Progress = embedding.Progress
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Held by whoever builds in that folder; others wait. Raises `IndexBuildError`."""
+def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Held by whoever builds in that folder; others wait.
+
+    Raises `IndexBuildError` where the folder cannot be written; without `wait`, also where another has it.
+    """
     held = FileLock(folder / "build.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held.acquire()
+        held.acquire(blocking=wait)
+    except Timeout as error:
+        raise IndexBuildError(f"{folder}: another process builds in it") from error
     except OSError as error:
         raise IndexBuildError(
             f"{folder}: cannot be written ({error.strerror}); choose another folder for the index"

@@ -7,6 +7,7 @@
     index/starter-4f1c….vectors.whole  the same with more digits, where there are many,
     index/starter-4f1c….words/         and their words (tantivy, see lexical.py)
     index/starter-4f1c….2.gone         which of its rows are void since an update: here two
+    index/starter-4f1c….wishes         vectors of what people say when they want a task (NumPy, see wishes.py)
 
 A build or an update writes new files and then renames a new manifest over the old one. Whatever happens
 before that moment, the old index stays whole. A reader that has it open keeps its files, removed or not.
@@ -20,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
@@ -28,6 +31,7 @@ from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
 CARDS, COLUMNS, VECTORS, WORDS, GONE = KINDS = ("cards", "columns", "vectors", "words", "gone")
+WISHES = "wishes"
 _DIGESTS = "digests.json"
 
 
@@ -61,6 +65,13 @@ class SegmentInfo(BaseModel):
         return folder / (f"{self.name}.{self.gone}.{kind}" if kind == GONE else f"{self.name}.{kind}")
 
 
+class Wishes(StoredFile):
+    """Vectors of the wishes for tasks, by the index's encoder."""
+
+    texts: str
+    """Digest of the wishes."""
+
+
 class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
@@ -75,6 +86,7 @@ class IndexInfo(BaseModel):
     tasks: dict[str, int]
     """Task to how many models it has."""
     segments: tuple[SegmentInfo, ...]
+    wishes: Wishes | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -84,8 +96,9 @@ class IndexInfo(BaseModel):
 
     @property
     def files(self) -> list[StoredFile]:
-        """The files of all segments."""
-        return [file for segment in self.segments for file in segment.files]
+        """All of its files."""
+        own = [self.wishes] if self.wishes else []
+        return [*own, *(file for segment in self.segments for file in segment.files)]
 
 
 def index_info(folder: Path) -> IndexInfo:
@@ -154,6 +167,15 @@ def store(folder: Path, written: Iterable[Path]) -> tuple[StoredFile, ...]:
     )
 
 
+def store_array(folder: Path, name: str, array: NDArray[np.float32]) -> StoredFile:
+    """Write an array to a file of that name, as the manifest names it."""
+    path = folder / name
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+    (stored,) = store(folder, [path])
+    return stored
+
+
 def switch(folder: Path, manifest: IndexInfo) -> None:
     """Make this the index in use: one rename."""
     write_atomically(folder / NAME, manifest.model_dump_json(indent=1))
@@ -186,7 +208,7 @@ def only_starter(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for kind in KINDS for path in folder.glob(f"*.{kind}*")]
+    return [path for kind in (*KINDS, WISHES) for path in folder.glob(f"*.{kind}*")]
 
 
 def _corrupt(path: Path) -> str:

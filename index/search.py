@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -10,8 +11,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from hugginggpt.index import build, folding, harvest, manifest, ranking, wishes
-from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
+from hugginggpt.index import build, folding, harvest, manifest, ranking, wishes, write
+from hugginggpt.index.errors import CorruptIndexError, ModelIndexError, NoIndexError, OtherEncoderError
 from hugginggpt.index.filters import EVERYTHING, Filters
 from hugginggpt.index.manifest import IndexInfo
 from hugginggpt.index.store import Store
@@ -43,7 +44,8 @@ class Index:
         self._today = date.fromisoformat(self.info.created[:10])
         self._encoder = encoder
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._lock = Lock()
+        self._wishes = store.wishes()
+        self._lock, self._wishing = Lock(), Lock()
 
     def prepare(self, *queries: str) -> None:
         """Embed queries ahead of their searches, which is by far the longest part of them."""
@@ -144,9 +146,19 @@ class Index:
 
     def _wished(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
         """How near the query is to the wishes for each row's task."""
-        closeness = wishes.closeness(vector, self._encoder)
+        closeness = wishes.closeness(vector, self._wishes_embedded())
         usual = float(np.mean(list(closeness.values())))
         return np.array([closeness.get(task, usual) for task in self.store.tasks(rows)], np.float32)
+
+    def _wishes_embedded(self) -> NDArray[np.float32]:
+        """As the index has them. Where the program's are others by now, they are embedded and kept there."""
+        with self._wishing:
+            if self._wishes is None:
+                self._wishes = wishes.embedded(self._encoder)
+                # Who may not write there, or finds somebody at work, does without: it costs a second.
+                with suppress(ModelIndexError), build.lock(self.store.folder, wait=False):
+                    write.keep_wishes(self.store.folder, self.info, self._wishes)
+            return self._wishes
 
 
 def _batches(items: list[int], size: int) -> Iterator[list[int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hugginggpt.index import lexical
+from hugginggpt.index import lexical, wishes
 from hugginggpt.index.filters import EVERYTHING, Filters
 from hugginggpt.index.manifest import IndexInfo
 from hugginggpt.index.segment import Segment
@@ -28,9 +28,16 @@ class Store:
 
     def __init__(self, folder: Path, info: IndexInfo) -> None:
         """Raises `CorruptIndexError`. The files are to be verified before (`manifest.verify`)."""
-        self.info = info
+        self.folder, self.info = folder, info
         self._segments = [Segment(folder, segment) for segment in info.segments]
         self._starts = [0, *accumulate(segment.rows for segment in info.segments)][:-1]
+
+    def wishes(self) -> NDArray[np.float32] | None:
+        """The vectors of the program's wishes, see wishes.py; None where it has none, or of other wishes."""
+        kept = self.info.wishes
+        if kept is None or kept.texts != wishes.DIGEST:
+            return None
+        return np.asarray(np.load(self.folder / kept.name, allow_pickle=False), np.float32)
 
     def nearest(
         self,

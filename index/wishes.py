@@ -3,8 +3,9 @@
 A card names its task as the Hub does; a person says "type up my interview". The rows below lie between.
 """
 
+import hashlib
+import json
 import re
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,17 +111,15 @@ WISHES: dict[str, str] = {
 }
 """Task to wishes for it, in one text."""
 
-_lock = Lock()
-_vectors: dict[tuple[str, str], NDArray[np.float32]] = {}
+DIGEST = hashlib.sha256(json.dumps(WISHES).encode()).hexdigest()[:12]
+"""Of what tasks they are for and what they say."""
 
 
-def closeness(vector: NDArray[np.float32], encoder: Encoder) -> dict[str, float]:
-    """The cosine of a query, an L2-normalised vector (dimension,), with the wishes for every task.
+def embedded(encoder: Encoder) -> NDArray[np.float32]:
+    """Their vectors, L2-normalised, (tasks, dimension). Blocks, up to a second: an index keeps them."""
+    return encoder.encode(list(WISHES.values()))
 
-    The first call of a process embeds them, 41 short texts. Blocks; thread-safe.
-    """
-    key = encoder.id, encoder.revision
-    with _lock:
-        if key not in _vectors:
-            _vectors[key] = encoder.encode(list(WISHES.values()))
-    return dict(zip(WISHES, (_vectors[key] @ vector).tolist(), strict=True))
+
+def closeness(vector: NDArray[np.float32], wishes: NDArray[np.float32]) -> dict[str, float]:
+    """The cosine of a query, an L2-normalised vector (dimension,), with the wishes for every task."""
+    return dict(zip(WISHES, (wishes @ vector).tolist(), strict=True))

@@ -6,36 +6,26 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hugginggpt.index import manifest, segment
+from hugginggpt.index import manifest, segment, wishes
 from hugginggpt.index.catalog import Catalog
 from hugginggpt.index.errors import IndexBuildError
-from hugginggpt.index.manifest import IndexInfo, SegmentInfo
+from hugginggpt.index.manifest import IndexInfo, SegmentInfo, Wishes
 from hugginggpt.index.segment import Segment, gone_rows
 from hugginggpt.index.staging import Block
+from hugginggpt.tools.encoder import Encoder
 
 _GROWTH = 3
 
 
-class MadeWith(Protocol):
-    """Whose vectors they are: what an encoder says of itself."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def revision(self) -> str: ...
-    @property
-    def dimension(self) -> int: ...
-
-
-def write_index(folder: Path, blocks: Iterable[Block], encoder: MadeWith, source: str) -> IndexInfo:
+def write_index(folder: Path, blocks: Iterable[Block], encoder: Encoder, source: str) -> IndexInfo:
     """Write an index of these cards and their vectors and make it the one in use. Blocks.
 
-    The cards come in any order, each id once. Raises `IndexBuildError`; the index that was in use then still
-    is. What `blocks` raises comes through.
+    `encoder` is the one that the vectors are compared with. The cards come in any order, each id once. Raises
+    `IndexBuildError`; the index that was in use then still is. What `blocks` raises comes through.
     """
     with _writing(folder):
         name = f"{source.partition(':')[0]}-{token_hex(4)}"
@@ -48,6 +38,7 @@ def write_index(folder: Path, blocks: Iterable[Block], encoder: MadeWith, source
             dimension=encoder.dimension,
             tasks={task: stop - start for task, (start, stop) in written.tasks.items()},
             segments=(written,),
+            wishes=_wishes(folder, name, wishes.embedded(encoder)),
         )
         manifest.switch(folder, info)
     return info
@@ -77,6 +68,22 @@ def update_index(
         )
         manifest.switch(folder, updated)
     return updated
+
+
+def keep_wishes(folder: Path, info: IndexInfo, vectors: NDArray[np.float32]) -> None:
+    """Put these vectors of the program's wishes into the index, which has none, or those of other wishes.
+
+    Raises `IndexBuildError` where they cannot be written. An index that is another by now stays as it is.
+    """
+    if manifest.index_info(folder) == info:
+        with _writing(folder):
+            kept = _wishes(folder, f"wishes-{token_hex(4)}", vectors)
+            manifest.switch(folder, info.model_copy(update={"wishes": kept}))
+
+
+def _wishes(folder: Path, name: str, vectors: NDArray[np.float32]) -> Wishes:
+    file = manifest.store_array(folder, f"{name}.{manifest.WISHES}", vectors)
+    return Wishes(**file.model_dump(), texts=wishes.DIGEST)
 
 
 def _added(folder: Path, blocks: Iterable[Block], dimension: int, ids: list[str]) -> list[SegmentInfo]:

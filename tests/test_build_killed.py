@@ -14,6 +14,7 @@ import pytest
 from build_script import Slow
 
 from hugginggpt.index import build_index, embedding, open_index
+from hugginggpt.index.wishes import WISHES
 from hugginggpt.tools.card import ModelCard
 
 SCRIPT = Path(build_script.__file__)
@@ -87,4 +88,4 @@ def test_with_ray_a_build_ends_the_same(tmp_path, cards, whole):
     notes = tmp_path / "notes"
     assert started(tmp_path / "index", cards, notes, "ray").wait() == 0
     assert found(tmp_path / "index") == found(whole)
-    assert len(notes.read_text().splitlines()) == 3000
+    assert len(notes.read_text().splitlines()) == 3000 + len(WISHES)

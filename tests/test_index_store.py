@@ -11,9 +11,12 @@ from hugginggpt.tools.card import ModelCard
 
 
 class Made:
-    """What an encoder says of itself."""
+    """An encoder, of which nothing but its vectors' length counts."""
 
     id, revision, dimension = "made/up", "1", 8
+
+    def encode(self, texts):
+        return np.zeros((len(texts), 8), np.float32)
 
 
 def card(name, task="translation", **facts):
@@ -33,7 +36,7 @@ def block(*pairs):
 @pytest.fixture
 def written(tmp_path):
     def write(*pairs):
-        return Store(tmp_path, write_index(tmp_path, [block(*pairs)], Made, "custom"))
+        return Store(tmp_path, write_index(tmp_path, [block(*pairs)], Made(), "custom"))
 
     return write
 
@@ -142,7 +145,7 @@ def test_an_update_that_fails_leaves_the_index_as_it_was(tmp_path, written, upda
 
 def test_vectors_of_another_length_are_refused(tmp_path):
     with pytest.raises(IndexBuildError, match="shape"):
-        write_index(tmp_path, [([card("a/a")], np.ones((1, 7), np.float32))], Made, "custom")
+        write_index(tmp_path, [([card("a/a")], np.ones((1, 7), np.float32))], Made(), "custom")
 
 
 def test_many_updates_make_few_segments_and_lose_no_model(written, updated):
@@ -226,7 +229,7 @@ def test_in_a_large_task_nearly_all_of_the_nearest_are_found_and_none_that_does_
     )
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     cards = [card(f"a/{n}", license="mit" if n % 50 == 0 else "gpl-3.0") for n in range(20_000)]
-    store = Store(tmp_path, write_index(tmp_path, [(cards, points)], Made, "custom"))
+    store = Store(tmp_path, write_index(tmp_path, [(cards, points)], Made(), "custom"))
 
     def recall(where, numbers):
         """Share of what is found that is as near as the ten nearest, to the second digit."""

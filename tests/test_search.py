@@ -2,8 +2,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hugginggpt.index import Filters, build_index, folding, ranking
-from hugginggpt.index.wishes import WISHES, closeness
+from hugginggpt.index import (
+    Filters,
+    build,
+    build_index,
+    folding,
+    index_info,
+    manifest,
+    open_index,
+    ranking,
+    wishes,
+)
+from hugginggpt.index.wishes import WISHES, closeness, embedded
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 from hugginggpt.tools.tasks import TASKS
@@ -97,8 +107,52 @@ def test_figures_in_a_card_do_not_count_as_downloads(search):
 
 def test_every_task_has_wishes(encoder):
     assert set(WISHES) == set(TASKS)
-    near = closeness(encoder.encode(["type up the interview that I recorded"])[0], encoder)
+    near = closeness(encoder.encode(["type up the interview that I recorded"])[0], embedded(encoder))
     assert max(near, key=near.__getitem__) == "automatic-speech-recognition"
+
+
+class Counted:
+    """An encoder that notes what it encodes."""
+
+    def __init__(self, encoder):
+        self.id, self.revision, self.dimension = encoder.id, encoder.revision, encoder.dimension
+        self.texts, self._encoder = [], encoder
+
+    def encode(self, texts):
+        self.texts += texts
+        return self._encoder.encode(texts)
+
+
+@pytest.fixture
+def embedded_in(tmp_path, encoder):
+    """What a search of a new process embeds."""
+    build_index(tmp_path, [card("a/a")], encoder)
+
+    def texts(query):
+        counted = Counted(encoder)
+        assert open_index(tmp_path, counted).search(query)
+        return counted.texts
+
+    return texts
+
+
+def test_a_search_embeds_its_query_and_nothing_else(embedded_in):
+    assert embedded_in("translate") == ["translate"]
+
+
+def test_wishes_that_are_others_by_now_are_embedded_once(tmp_path, embedded_in, monkeypatch):
+    monkeypatch.setattr(wishes, "DIGEST", "others")
+    assert embedded_in("translate") == ["translate", *WISHES.values()]
+    assert embedded_in("translate") == ["translate"]
+    manifest.check(tmp_path, index_info(tmp_path))
+
+
+def test_where_wishes_cannot_be_kept_a_search_goes_on_without(tmp_path, embedded_in, monkeypatch):
+    monkeypatch.setattr(wishes, "DIGEST", "others")
+    before = index_info(tmp_path)
+    with build.lock(tmp_path):
+        assert len(embedded_in("translate")) == 1 + len(WISHES)
+    assert index_info(tmp_path) == before
 
 
 @pytest.mark.parametrize(
