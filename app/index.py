@@ -208,13 +208,15 @@ def _info(args: argparse.Namespace, folder: Path, _home: "Home") -> int:
     if args.json:
         origin = asdict(Origin.parse(info.source))
         told = {"folder": str(folder), **info.model_dump(mode="json"), "bytes": size, "origin": origin}
+        told["static"] = info.table is not None
         print(json.dumps(told, default=str))
         return 0
     print(f"{_held(info)} in {folder}")
     if args.verify:
         print(f"{len(info.files)} files, all as they were written")
     print(f"written {info.created} from {_described(Origin.parse(info.source))}, {size:,} bytes")
-    print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector")
+    table = f"; cards by a table for it (--static), SHA-256 {info.table.sha256[:12]}" if info.table else ""
+    print(f"encoder {info.encoder} ({info.encoder_revision}), {info.dimension} numbers a vector{table}")
     for task, count in info.tasks.items():
         print(f"{count:6}  {task}{'' if task in TASKS else '  (no task here: only found by search)'}")
     return 0

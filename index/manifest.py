@@ -8,6 +8,7 @@
     index/starter-4f1c….words/         and their words (tantivy, see lexical.py)
     index/starter-4f1c….2.gone         which of its rows are void since an update: here two
     index/starter-4f1c….wishes         vectors of what people say when they want a task (NumPy, see wishes.py)
+    index/starter-4f1c….table          the table of tokens that its cards were embedded by, if by one (NumPy)
 
 A build or an update writes new files and then renames a new manifest over the old one. Whatever happens
 before that moment, the old index stays whole. A reader that has it open keeps its files, removed or not.
@@ -31,7 +32,8 @@ from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
 CARDS, COLUMNS, VECTORS, WORDS, GONE = KINDS = ("cards", "columns", "vectors", "words", "gone")
-WISHES = "wishes"
+WISHES, TABLE = OWN_KINDS = ("wishes", "table")
+"""Files of the whole index."""
 _DIGESTS = "digests.json"
 
 
@@ -87,6 +89,8 @@ class IndexInfo(BaseModel):
     """Task to how many models it has."""
     segments: tuple[SegmentInfo, ...]
     wishes: Wishes | None = None
+    table: StoredFile | None = None
+    """The table that stood for the encoder when cards were embedded, see tools/encoder_static.py."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -97,7 +101,7 @@ class IndexInfo(BaseModel):
     @property
     def files(self) -> list[StoredFile]:
         """All of its files."""
-        own = [self.wishes] if self.wishes else []
+        own = [file for file in (self.wishes, self.table) if file]
         return [*own, *(file for segment in self.segments for file in segment.files)]
 
 
@@ -176,6 +180,14 @@ def store_array(folder: Path, name: str, array: NDArray[np.float32]) -> StoredFi
     return stored
 
 
+def read_array(folder: Path, file: StoredFile) -> NDArray[np.float32]:
+    """What `store_array` wrote; verified before. Raises `CorruptIndexError`."""
+    try:
+        return np.asarray(np.load(folder / file.name, allow_pickle=False), np.float32)
+    except (OSError, ValueError) as error:
+        raise CorruptIndexError(_corrupt(folder / file.name)) from error
+
+
 def switch(folder: Path, manifest: IndexInfo) -> None:
     """Make this the index in use: one rename."""
     write_atomically(folder / NAME, manifest.model_dump_json(indent=1))
@@ -208,7 +220,7 @@ def only_starter(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for kind in (*KINDS, WISHES) for path in folder.glob(f"*.{kind}*")]
+    return [path for kind in (*KINDS, *OWN_KINDS) for path in folder.glob(f"*.{kind}*")]
 
 
 def _corrupt(path: Path) -> str:

@@ -23,7 +23,7 @@ from hugginggpt.index.sources import Source
 from hugginggpt.index.store import Store
 from hugginggpt.index.write import update_index, write_index
 from hugginggpt.tools.card import ModelCard
-from hugginggpt.tools.encoder import Encoder
+from hugginggpt.tools.encoder import Encoder, static_encoder, table_of
 
 Engine = Literal["local", "ray"]
 
@@ -83,7 +83,9 @@ def build_from(
         if engine == "ray":
             ray_engine.embed(gathered, maker, total, watch.embedded, keep)
         blocks = embedding.embedded(parts, fast, total, watch.embedded, keep)
-        info = write_index(folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))))
+        info = write_index(
+            folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))), table_of(fast)
+        )
         shutil.rmtree(folder / STAGING)
     return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
 
@@ -117,7 +119,9 @@ def update(
         removed += _deleted(store, models) if deleted else []
         changed = [*_changed(gathered, store, origin, texts=texts)]
         keep = folder / _CHANGES / _VECTORS
-        blocks = embedding.embedded([changed], loaded, len(changed), watch.embedded, keep)
+        # Vectors of one index come of one encoder.
+        fast = static_encoder(loaded, manifest.read_array(folder, info.table)) if info.table else loaded
+        blocks = embedding.embedded([changed], fast, len(changed), watch.embedded, keep)
         updated = replace(origin, until=gathered.begun - _OVERLAP)
         info = update_index(folder, blocks, removed, str(updated))
         shutil.rmtree(folder / _CHANGES)

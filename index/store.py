@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hugginggpt.index import lexical, wishes
+from hugginggpt.index import lexical, manifest, wishes
 from hugginggpt.index.filters import EVERYTHING, Filters
 from hugginggpt.index.manifest import IndexInfo
 from hugginggpt.index.segment import Segment
@@ -37,7 +37,7 @@ class Store:
         kept = self.info.wishes
         if kept is None or kept.texts != wishes.DIGEST:
             return None
-        return np.asarray(np.load(self.folder / kept.name, allow_pickle=False), np.float32)
+        return manifest.read_array(self.folder, kept)
 
     def nearest(
         self,

@@ -21,11 +21,18 @@ from hugginggpt.tools.encoder import Encoder
 _GROWTH = 3
 
 
-def write_index(folder: Path, blocks: Iterable[Block], encoder: Encoder, source: str) -> IndexInfo:
+def write_index(
+    folder: Path,
+    blocks: Iterable[Block],
+    encoder: Encoder,
+    source: str,
+    table: NDArray[np.float32] | None = None,
+) -> IndexInfo:
     """Write an index of these cards and their vectors and make it the one in use. Blocks.
 
-    `encoder` is the one that the vectors are compared with. The cards come in any order, each id once. Raises
-    `IndexBuildError`; the index that was in use then still is. What `blocks` raises comes through.
+    `encoder` is the one that the vectors are compared with, `table` the one that made them in its place. The
+    cards come in any order, each id once. Raises `IndexBuildError`; the index that was in use then still is.
+    What `blocks` raises comes through.
     """
     with _writing(folder):
         name = f"{source.partition(':')[0]}-{token_hex(4)}"
@@ -39,6 +46,7 @@ def write_index(folder: Path, blocks: Iterable[Block], encoder: Encoder, source:
             tasks={task: stop - start for task, (start, stop) in written.tasks.items()},
             segments=(written,),
             wishes=_wishes(folder, name, wishes.embedded(encoder)),
+            table=None if table is None else manifest.store_array(folder, f"{name}.{manifest.TABLE}", table),
         )
         manifest.switch(folder, info)
     return info

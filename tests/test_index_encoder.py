@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from tiny_models import sentence_encoder
 
@@ -12,7 +13,12 @@ from hugginggpt.graph import resources
 from hugginggpt.graph.context import Home
 from hugginggpt.index import index_info
 from hugginggpt.index import search as index_search
+from hugginggpt.index.embedding import text_of
+from hugginggpt.index.store import Store
+from hugginggpt.index.write import write_index
 from hugginggpt.tools import encoder as encoders
+from hugginggpt.tools import encoder_static
+from hugginggpt.tools.card import ModelCard
 
 FAR = datetime.now(UTC) + timedelta(days=1)
 
@@ -107,6 +113,45 @@ def test_an_update_embeds_with_the_encoder_of_the_index(run, model, cards, tiny_
     tiny_hub.add("a/1", pipeline_tag="translation", lastModified=FAR.isoformat(), license="mit")
     assert "1 models new or changed" in run("update", "--no-cards")
     assert len(json.loads(run("search", "knit", "--json"))) == 3
+
+
+def test_an_index_of_a_table_says_so_and_is_updated_by_its_table(
+    run, cards, tiny_hub, shared, tmp_path, monkeypatch
+):
+    random = np.random.default_rng(1)
+    monkeypatch.setattr(
+        encoder_static, "_tokens_alone", lambda e: random.normal(size=(e.tokens, e.dimension)).astype("f4")
+    )
+    run("build", "--from", cards)
+    assert json.loads(run("info", "--json"))["static"] is False
+    assert "--static" not in run("info")
+    run("build", "--from", cards, "--static")
+    told = json.loads(run("info", "--json"))
+    assert told["static"]
+    assert f"(--static), SHA-256 {told['table']['sha256'][:12]}" in run("info")
+    tiny_hub.add("a/1", pipeline_tag="translation", lastModified=FAR.isoformat(), license="mit")
+    monkeypatch.setattr(encoder_static, "fit", lambda *_: pytest.fail("fitted again"))
+    run("update", "--no-cards")
+    assert "all as they were written" in run("info", "--verify")
+
+    store = Store(tmp_path / "index", index_info(tmp_path / "index"))
+    encoder = encoders.load_encoder(encoders.DEFAULT_ENCODER, shared / "encoder")
+    table = np.load(tmp_path / "index" / told["table"]["name"], allow_pickle=False)
+    changed = store.card("a/1")
+    (vector,) = encoders.static_encoder(encoder, table).encode([text_of(changed)])
+    assert changed.license == "mit"
+    rows, cosines = store.nearest(vector, 1)
+    assert store.rows(rows) == [changed]
+    assert cosines[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_damaged_table_is_named(run, shared, tmp_path):
+    encoder = encoders.load_encoder(encoders.DEFAULT_ENCODER, shared / "encoder")
+    (tmp_path / "index").mkdir()
+    block = [ModelCard(id="a/a", task="translation", summary="")], encoder.encode(["a"])
+    info = write_index(tmp_path / "index", [block], encoder, "custom", np.ones((2, 384), np.float32))
+    (tmp_path / "index" / info.table.name).write_bytes(b"nothing")
+    assert f"{info.table.name}: missing or damaged" in run("search", "knit", status=2)
 
 
 def test_doctor_says_that_the_encoder_of_the_index_is_gone(run, model, cards, tmp_path, monkeypatch, capsys):

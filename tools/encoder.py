@@ -111,6 +111,13 @@ def static_encoder(encoder: Encoder, table: NDArray[np.float32]) -> Encoder:
     return encoder_static.StaticEncoder(encoder, table)
 
 
+def table_of(encoder: Encoder) -> NDArray[np.float32] | None:
+    """The table by which a static encoder encodes; None for any other."""
+    from hugginggpt.tools import encoder_static
+
+    return encoder.table if isinstance(encoder, encoder_static.StaticEncoder) else None
+
+
 def encoder_availability(model_id: str, cache: Path) -> str:
     """Why the encoder cannot be loaded and what to do, in one line; empty if it can be. Loads nothing."""
     from hugginggpt.tools import encoder_onnx

@@ -34,11 +34,12 @@ class StaticEncoder:
         self.id = f"{encoder.id}+static"
         self.revision = f"{encoder.revision}+{hashlib.sha256(table.tobytes()).hexdigest()[:12]}"
         self.dimension = encoder.dimension
-        self._encoder, self._table = encoder, table
+        self.table = table
+        self._encoder = encoder
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One L2-normalised row per text, shape (len(texts), dimension). Safe to call from threads."""
-        sums = _counts(self._encoder, texts) @ self._table[:-1] + self._table[-1]
+        sums = _counts(self._encoder, texts) @ self.table[:-1] + self.table[-1]
         return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
 
 
