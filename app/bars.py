@@ -47,4 +47,5 @@ def watched() -> "Iterator[Watch]":
         yield Watch(
             lambda done, share: bar.show("gathering", done, share),
             lambda done, total: bar.show("embedding", done, done / max(1, total)),
+            lambda done, share: bar.show("downloads and likes", done, share),
         )

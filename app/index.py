@@ -52,7 +52,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "--engine", choices=["local", "ray"], default="local", help="embed on a Ray cluster, or here"
     )
     update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
-    update.add_argument("--deleted", action="store_true", help="also remove what the Hub no longer lists")
+    update.add_argument(
+        "--deleted", action="store_true", help="also remove what the Hub does not have any more"
+    )
+    update.add_argument(
+        "--figures",
+        action=argparse.BooleanOptionalAction,
+        help="also downloads and likes of models that did not change "
+        "(default: for an index of --top, and with --deleted)",
+    )
     for command in (build, update):
         command.add_argument(
             "--no-cards", action="store_true", help="do not fetch the text of each model's card"
@@ -165,9 +173,17 @@ def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
         return own_encoder(folder, info, home.encoder_cache, args.encoder or "")
 
     with watched() as watch:
-        outcome = refresh.update(folder, encoder, watch, deleted=args.deleted, texts=not args.no_cards)
+        outcome = refresh.update(
+            folder,
+            encoder,
+            watch,
+            deleted=args.deleted,
+            texts=not args.no_cards,
+            figures=args.figures,
+        )
+    figures = f", {outcome.refreshed} with other downloads or likes" if outcome.refreshed else ""
     print(
-        f"{outcome.changed} models new or changed, {outcome.removed} removed; "
+        f"{outcome.changed} models new or changed, {outcome.removed} removed{figures}; "
         f"{_held(outcome.info)} in {folder}"
     )
     _tell_left_out(outcome)

@@ -17,7 +17,9 @@ from hugginggpt.tools.card import ModelCard
 
 UNKNOWN = -1
 _COLUMNS = ("license", "languages", "kilo_parameters", "downloads", "likes", "updated", "author")
-_MOST = np.iinfo(np.int32).max
+FIGURES = ("downloads", "likes")
+"""Those that change while the model stays as it is."""
+MOST = np.iinfo(np.int32).max
 _EPOCH = date(1970, 1, 1)
 
 
@@ -46,9 +48,9 @@ class ColumnsWriter:
         return (
             self._code("license", card.license),
             self._code("languages", " ".join(card.languages)),
-            UNKNOWN if card.parameters is None else min(_MOST, -(-card.parameters // 1000)),
-            UNKNOWN if card.downloads is None else min(_MOST, card.downloads),
-            UNKNOWN if card.likes is None else min(_MOST, card.likes),
+            UNKNOWN if card.parameters is None else min(MOST, -(-card.parameters // 1000)),
+            UNKNOWN if card.downloads is None else min(MOST, card.downloads),
+            UNKNOWN if card.likes is None else min(MOST, card.likes),
             UNKNOWN if card.updated is None else (card.updated - _EPOCH).days,
             author_code(card.author),
         )
@@ -56,6 +58,16 @@ class ColumnsWriter:
     def _code(self, column: str, value: str) -> int:
         codes = self._codes[column]
         return codes.setdefault(value, len(codes))
+
+
+def refresh(old: Path, new: Path, figures: NDArray[np.int32]) -> None:
+    """Write the columns of `old` to `new` with other figures, (2, rows); those that are `UNKNOWN` stay."""
+    facts = np.load(old, allow_pickle=False)
+    for figure, now in zip(FIGURES, figures, strict=True):
+        column = facts[_COLUMNS.index(figure)]
+        column[now != UNKNOWN] = now[now != UNKNOWN]
+    with new.open("wb") as file:
+        np.save(file, facts, allow_pickle=False)
 
 
 def author_code(author: str) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from hugginggpt.index.columns import FIGURES
 from hugginggpt.index.errors import CardError
 from hugginggpt.index.rows import Row, RowError, card_of
 from hugginggpt.index.sources import PAGE, Page
@@ -51,13 +52,15 @@ class HubModels:
         self._endpoint = endpoint or constants.ENDPOINT
         self._tasks = tuple(tasks) or ("",)
         self._top, self._since, self._texts = top, since, texts
+        self._order = "lastModified" if since else "downloads"
         self.key = f"{self._endpoint} {','.join(self._tasks)} top={top} since={since} texts={texts}"
 
     def pages(self, after: str) -> Iterator[Page]:
         """See `Source`. A cursor is the number of a task, how many models of it came, and an address."""
         number, seen, url = _place(after)
         while number < len(self._tasks):
-            models, following = self._listed(url or self._first_page(self._tasks[number]))
+            first = self._first_page(self._tasks[number], self._order, _FIELDS, min(PAGE, self._top or PAGE))
+            models, following = self._listed(url or first)
             wanted = list(takewhile(self._recent, models))[: None if self._top is None else self._top - seen]
             seen += len(wanted)
             if following and len(wanted) == len(models) and seen != self._top:
@@ -68,21 +71,38 @@ class HubModels:
             share = None if self._top is None else (number + seen / self._top) / len(self._tasks)
             yield Page(list(zip(places, self._read(wanted), strict=True)), f"{number} {seen} {url}", share)
 
-    def ids(self) -> Iterator[str]:
-        """The ids of all models that there are now. Raises `CardError`."""
-        url = f"{self._endpoint}/api/models?{urlencode({'limit': PAGE, 'expand': 'lastModified'})}"
+    def figures(self, task: str = "", by: str = "downloads") -> Iterator[list[Row]]:
+        """`id`, `downloads` and `likes` of all models of a task, or of all: pages, the highest `by` first.
+
+        Raises `CardError`.
+        """
+        url = self._first_page(task, by, FIGURES, PAGE)
         while url:
             models, url = self._listed(url)
-            yield from map(_id, models)
+            yield [{**model, "id": _id(model)} for model in models]
 
-    def _first_page(self, task: str) -> str:
+    def figures_of(self, ids: Sequence[str]) -> Iterator[Row | None]:
+        """The same of these models, a request each; None for one that the Hub does not have.
+
+        Raises `CardError`.
+        """
+        with ThreadPoolExecutor(_AT_ONCE, "figures") as pool:
+            yield from pool.map(self._figures_of, ids)
+
+    def _figures_of(self, id_: str) -> Row | None:
+        query = urlencode({"expand": FIGURES}, doseq=True)
+        reply = self._asked(f"{self._endpoint}/api/models/{quote(id_)}?{query}")
+        if reply.headers.get("X-Error-Code") == "RepoNotFound":
+            return None
+        try:
+            model = reply.raise_for_status().json()
+        except (httpx.HTTPStatusError, ValueError):
+            return {}  # it is there, and does not say
+        return model if isinstance(model, dict) else {}
+
+    def _first_page(self, task: str, by: str, fields: Sequence[str], size: int) -> str:
         chosen = {"filter": _TAGGED[task]} if task in _TAGGED else {"pipeline_tag": task} if task else {}
-        query = {
-            "sort": "lastModified" if self._since else "downloads",
-            "limit": min(PAGE, self._top or PAGE),
-            "expand": _FIELDS,
-            **chosen,
-        }
+        query = {"sort": by, "limit": size, "expand": fields, **chosen}
         return f"{self._endpoint}/api/models?{urlencode(query, doseq=True)}"
 
     def _recent(self, model: dict[str, Any]) -> bool:

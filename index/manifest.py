@@ -6,6 +6,7 @@
     index/starter-4f1c….vectors        their vectors (FAISS, see vectors.py)
     index/starter-4f1c….vectors.whole  the same with more digits, where there are many,
     index/starter-4f1c….words/         and their words (tantivy, see lexical.py)
+    index/starter-4f1c….1.columns      the same since downloads and likes were refreshed: here once
     index/starter-4f1c….2.gone         which of its rows are void since an update: here two
     index/starter-4f1c….wishes         vectors of what people say when they want a task (NumPy, see wishes.py)
     index/starter-4f1c….table          the table of tokens that its cards were embedded by, if by one (NumPy)
@@ -55,6 +56,8 @@ class SegmentInfo(BaseModel):
     """Task to its rows, [start, stop)."""
     gone: int = 0
     """How many rows are void: removed, or written anew in a later segment."""
+    refreshed: int = 0
+    """How often downloads and likes were read anew; where they were, the columns' go before the cards'."""
     files: tuple[StoredFile, ...]
 
     @property
@@ -64,7 +67,8 @@ class SegmentInfo(BaseModel):
 
     def path(self, folder: Path, kind: str) -> Path:
         """Its file or folder of that kind."""
-        return folder / (f"{self.name}.{self.gone}.{kind}" if kind == GONE else f"{self.name}.{kind}")
+        version = {GONE: self.gone, COLUMNS: self.refreshed}.get(kind)
+        return folder / (f"{self.name}.{version}.{kind}" if version else f"{self.name}.{kind}")
 
 
 class Wishes(StoredFile):

@@ -14,6 +14,7 @@ from typing import Literal
 
 from hugginggpt.index import build, embedding, harvest, manifest, ray_engine
 from hugginggpt.index.errors import IndexBuildError
+from hugginggpt.index.figures import ask
 from hugginggpt.index.gather import Gathered, Progress, gather
 from hugginggpt.index.harvest import Tally
 from hugginggpt.index.hub import HubModels
@@ -40,6 +41,7 @@ class Watch:
 
     gathered: Progress
     embedded: embedding.Progress
+    figures: Progress = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Outcome:
     """Rows of models that came more than once, but for the newest of each."""
     changed: int
     """Models that were written."""
+    refreshed: int
+    """Models of which nothing but downloads and likes was written."""
     removed: int
     """Models that were taken out."""
 
@@ -87,7 +91,7 @@ def build_from(
             folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))), table_of(fast)
         )
         shutil.rmtree(folder / STAGING)
-    return Outcome(info, gathered.tally, gathered.repeated, info.models, 0)
+    return Outcome(info, gathered.tally, gathered.repeated, info.models, 0, 0)
 
 
 def update(
@@ -97,14 +101,16 @@ def update(
     *,
     deleted: bool = False,
     texts: bool = True,
+    figures: bool | None = None,
 ) -> Outcome:
     """Take in what changed on the Hub since the index was made. Blocks; readers are not disturbed.
 
     Models that have no task of the index any more are removed, and those that are gone before their card is
-    fetched; with `deleted`, all that the Hub no longer lists, for which all its models are listed. New models
-    join only an index that is meant to be whole. Without `texts`, no cards are fetched, and summaries stay as
-    they are. `encoder` gives the one that the index was built with. Raises `ModelIndexError` or
-    `EncoderError`; the index in use then still is.
+    fetched; with `deleted`, all that the Hub does not have any more. With `figures`, downloads and likes of
+    models that did not change are read too, see figures.py; where it is None, they are for `deleted`, and
+    where the index is of the Hub's most downloaded models. New models join only an index that is meant to be
+    whole. Without `texts`, no cards are fetched, and summaries stay as they are. `encoder` gives the one that
+    the index was built with. Raises `ModelIndexError` or `EncoderError`; the index in use then still is.
     """
     manifest.index_info(folder)  # where there is none, the lock would make its folder
     with build.lock(folder):
@@ -116,16 +122,21 @@ def update(
         models = HubModels(since=origin.until, texts=texts)
         gathered = gather(models, folder / _CHANGES, origin.tasks, watch.gathered)
         removed = [id_ for id_ in gathered.left_out() if store.card(id_)]
-        removed += _deleted(store, models) if deleted else []
         changed = [*_changed(gathered, store, origin, texts=texts)]
+        if figures is None:
+            figures = deleted or (origin.kind == "hub" and not origin.whole)
+        said = ask(store, models, origin, watch.figures) if figures or deleted else None
+        removed += said.gone if said and deleted else []
+        written = store.rows_of([card.id for card in changed])
+        news, refreshed = said.changed(store, [*written.values()]) if said and figures else ({}, 0)
         keep = folder / _CHANGES / _VECTORS
         # Vectors of one index come of one encoder.
         fast = static_encoder(loaded, manifest.read_array(folder, info.table)) if info.table else loaded
         blocks = embedding.embedded([changed], fast, len(changed), watch.embedded, keep)
         updated = replace(origin, until=gathered.begun - _OVERLAP)
-        info = update_index(folder, blocks, removed, str(updated))
+        info = update_index(folder, blocks, removed, str(updated), news)
         shutil.rmtree(folder / _CHANGES)
-    return Outcome(info, gathered.tally, gathered.repeated, len(changed), len(removed))
+    return Outcome(info, gathered.tally, gathered.repeated, len(changed), refreshed, len(removed))
 
 
 def _table(gathered: Gathered, encoder: Callable[[], Encoder], keep: Path) -> Callable[[], Encoder]:
@@ -173,9 +184,3 @@ def _updatable(folder: Path, info: IndexInfo) -> Origin:
             "(lastModified); build the index again"
         )
     return origin
-
-
-def _deleted(store: Store, models: HubModels) -> list[str]:
-    """Models of the index that the Hub does not list."""
-    listed = set(models.ids())
-    return [id_ for id_ in store.ids() if id_ not in listed and not id_.startswith("builtin/")]

@@ -1,7 +1,7 @@
 """Models that were written together: their cards, columns, vectors and words, row by row the same."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hugginggpt.index import manifest
 from hugginggpt.index.catalog import Catalog, CatalogWriter
 from hugginggpt.index.cells import split
-from hugginggpt.index.columns import Columns, ColumnsWriter
+from hugginggpt.index.columns import FIGURES, UNKNOWN, Columns, ColumnsWriter
 from hugginggpt.index.errors import CorruptIndexError
 from hugginggpt.index.filters import Filters
 from hugginggpt.index.lexical import Lexical, LexicalWriter
@@ -20,6 +20,7 @@ from hugginggpt.index.manifest import SegmentInfo
 from hugginggpt.index.passing import Passing
 from hugginggpt.index.staging import Block, Staging
 from hugginggpt.index.vectors import Rows, Scores, Vectors, VectorsWriter
+from hugginggpt.tools.card import ModelCard
 
 _BATCH = 4096
 _SAMPLE = 50_000
@@ -87,6 +88,22 @@ class Segment:
         """The rows of a task, or all."""
         return range(self.info.rows) if task is None else range(*self.info.tasks.get(task, (0, 0)))
 
+    def cards(self, rows: Sequence[int]) -> list[ModelCard]:
+        """The cards of these rows, in that order, with the figures of the last refresh."""
+        cards = self.catalog.rows(rows)
+        if not self.info.refreshed:
+            return cards
+        figures = zip(*(self.columns.fact(figure)[rows].tolist() for figure in FIGURES), strict=True)
+        return [
+            card.model_copy(
+                update={
+                    figure: None if number == UNKNOWN else number
+                    for figure, number in zip(FIGURES, numbers, strict=True)
+                }
+            )
+            for card, numbers in zip(cards, figures, strict=True)
+        ]
+
     def tasks_of(self, rows: Rows) -> list[str]:
         """The task of each of these rows."""
         starts = [start for start, _ in self.info.tasks.values()]
@@ -109,7 +126,7 @@ class Segment:
         for start in range(0, self.info.rows, _BATCH):
             rows = self.living(np.arange(start, min(start + _BATCH, self.info.rows)))
             if len(rows):
-                yield self.catalog.rows(rows.tolist()), self.vectors.rows(rows)
+                yield self.cards(rows.tolist()), self.vectors.rows(rows)
 
     def living(self, rows: Rows) -> Rows:
         """Those of the rows that are not void."""

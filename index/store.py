@@ -30,7 +30,7 @@ class Store:
         """Raises `CorruptIndexError`. The files are to be verified before (`manifest.verify`)."""
         self.folder, self.info = folder, info
         self._segments = [Segment(folder, segment) for segment in info.segments]
-        self._starts = [0, *accumulate(segment.rows for segment in info.segments)][:-1]
+        *self._starts, self.total = [0, *accumulate(segment.rows for segment in info.segments)]
 
     def wishes(self) -> NDArray[np.float32] | None:
         """The vectors of the program's wishes, see wishes.py; None where it has none, or of other wishes."""
@@ -87,7 +87,7 @@ class Store:
         cards: dict[int, ModelCard] = {}
         for index, places in self._by_segment(np.asarray(rows, np.int64)):
             local = (places - self._starts[index]).tolist()
-            cards.update(zip(places.tolist(), self._segments[index].catalog.rows(local), strict=True))
+            cards.update(zip(places.tolist(), self._segments[index].cards(local), strict=True))
         return [cards[int(row)] for row in rows]
 
     def card(self, model_id: str) -> ModelCard | None:
@@ -95,21 +95,37 @@ class Store:
         for segment in reversed(self._segments):
             row = segment.catalog.rows_of([model_id]).get(model_id)
             if row is not None and len(segment.living(np.array([row]))):
-                return segment.catalog.rows([row])[0]
+                return segment.cards([row])[0]
         return None
 
-    def ids(self) -> Iterator[str]:
-        """The ids of all models."""
-        for segment in self._segments:
+    def ids(self) -> Iterator[tuple[int, str]]:
+        """The rows and ids of all models."""
+        for start, segment in zip(self._starts, self._segments, strict=True):
             gone = segment.gone
-            yield from (id_ for row, id_ in segment.catalog.ids() if gone is None or not gone[row])
+            yield from (
+                (start + row, id_) for row, id_ in segment.catalog.ids() if gone is None or not gone[row]
+            )
+
+    def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """The rows of those of the ids that it has."""
+        found: dict[str, int] = {}
+        for start, segment in zip(self._starts, self._segments, strict=True):
+            rows = segment.catalog.rows_of(ids)
+            gone = segment.gone
+            found.update((id_, start + row) for id_, row in rows.items() if gone is None or not gone[row])
+        return found
+
+    def by_segment(self, facts: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
+        """What is known by row, (facts, `total`), for each segment by its name, (facts, its rows)."""
+        parts = np.split(facts, self._starts[1:], axis=1)
+        return {segment.info.name: part for segment, part in zip(self._segments, parts, strict=True)}
 
     def cards(self, task: str, most: int = 1000) -> list[ModelCard]:
         """Models of a task, by id: the first `most` of each segment."""
         found = [
             card
             for segment in self._segments
-            for card in segment.catalog.rows(
+            for card in segment.cards(
                 segment.living(np.array(segment.rows_of(task), np.int64))[:most].tolist()
             )
         ]

@@ -1,16 +1,17 @@
 """Writes an index, or changes one: new files, then one switch. The caller holds the folder's lock."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hugginggpt.index import manifest, segment, wishes
+from hugginggpt.index import columns, manifest, segment, wishes
 from hugginggpt.index.catalog import Catalog
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.manifest import IndexInfo, SegmentInfo, Wishes
@@ -53,11 +54,16 @@ def write_index(
 
 
 def update_index(
-    folder: Path, blocks: Iterable[Block], removed: Iterable[str] = (), source: str | None = None
+    folder: Path,
+    blocks: Iterable[Block],
+    removed: Iterable[str] = (),
+    source: str | None = None,
+    figures: Mapping[str, NDArray[np.int32]] = MappingProxyType({}),
 ) -> IndexInfo:
     """Put these cards in the place of those with the same ids, add those that are new, and remove some by id.
 
     `source` is what the manifest says from now on; without it a starter index becomes a `custom` one.
+    `figures` are new downloads and likes by segment, (2, rows), -1 where they stay as they are.
     Blocks; readers of the index are not disturbed. Raises `IndexBuildError`, `NoIndexError` or
     `CorruptIndexError`; the index that was in use then still is.
     """
@@ -65,7 +71,9 @@ def update_index(
     with _writing(folder):
         ids = list(removed)
         added = _added(folder, blocks, info.dimension, ids)
-        segments = [_without(folder, old, ids) for old in info.segments]
+        segments = [
+            _without(folder, _refreshed(folder, old, figures.get(old.name)), ids) for old in info.segments
+        ]
         segments = _merged(folder, [old for old in segments if old.gone < old.rows] + added, info.dimension)
         if not segments:
             raise IndexBuildError(f"{folder}: the update removes every model; build the index anew instead")
@@ -112,6 +120,17 @@ def _added(folder: Path, blocks: Iterable[Block], dimension: int, ids: list[str]
         yield from rest
 
     return [segment.write(folder, f"update-{token_hex(4)}", all_of_them(), dimension)]
+
+
+def _refreshed(folder: Path, old: SegmentInfo, figures: NDArray[np.int32] | None) -> SegmentInfo:
+    """The segment with these downloads and likes."""
+    if figures is None or (figures == columns.UNKNOWN).all():
+        return old
+    new = old.model_copy(update={"refreshed": old.refreshed + 1})
+    before, after = (info.path(folder, manifest.COLUMNS) for info in (old, new))
+    columns.refresh(before, after, figures)
+    kept = [file for file in old.files if file.name != before.name]
+    return new.model_copy(update={"files": (*kept, *manifest.store(folder, [after]))})
 
 
 def _without(folder: Path, old: SegmentInfo, ids: list[str]) -> SegmentInfo:

@@ -51,6 +51,7 @@ class Model:
         id_ = self.id.removeprefix("datasets/")
         base = {"_id": id_, "id": id_, "modelId": id_, "private": False, "gated": False}
         base |= {"tags": [], "downloads": 0, "likes": 0, "lastModified": "2026-08-01T00:00:00.000Z"}
+        base |= {"createdAt": "2026-07-01T00:00:00.000Z"}
         return {**base, "siblings": siblings, **self.facts, "sha": self.commit}
 
 
