@@ -49,7 +49,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         help="embed by a table of tokens, fitted to the encoder: much faster, a little worse",
     )
     build.add_argument(
-        "--engine", choices=["local", "ray"], default="local", help="embed on a Ray cluster, or here"
+        "--engine", choices=["local", "ray"], default="local", help="read and embed on a Ray cluster, or here"
     )
     update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
     update.add_argument(

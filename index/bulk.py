@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Self
 
 from hugginggpt.index import cleaning, front_matter
 from hugginggpt.index.errors import IndexBuildError
@@ -43,6 +44,10 @@ class BulkModels:
             raise IndexBuildError(
                 f"{self._path}: cannot be used ({error}); make room and start again"
             ) from error
+
+    def parts(self) -> list[Self]:
+        """See `Source`: the listing comes page by page, so there is but one part."""
+        return [self]
 
 
 def _summaries(page: Page) -> Iterator[tuple[str, str]]:

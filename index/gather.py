@@ -1,29 +1,38 @@
 """Gathers the cards of a source in shards, which an interrupted build keeps.
 
-    staging/gathered.json        of which source, how far, and what was left out
-    staging/cards-00000.parquet  some thousand rows: id, updated (day), card (JSON of a ModelCard; null for a
-                                 model that has no task that is wanted)
+    staging/gathered.json              of which source
+    staging/part-00000.json            how far a part of it is read, and what was left out
+    staging/cards-00000-00000.parquet  some thousand rows of that part: id, updated (day), card (JSON of a
+                                       ModelCard; null for a model that has no task that is wanted)
 
-A shard is whole or not there, and the state is written behind it: gathering goes on after the last one, even
-after a kill.
+A shard is whole or not there, and the state of its part is written behind it: gathering goes on after the
+last one, even after a kill. Parts know nothing of each other, so that several machines can read them.
 """
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.harvest import Tally, complain_if_all_broken
-from hugginggpt.index.sources import Source
+from hugginggpt.index.sources import Part, Source
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.digest import write_atomically
 
 Progress = Callable[[int, float | None], None]
 """Called with how many rows are read, and how much of the source that is, 0 to 1, where that is known."""
+
+Step = tuple[int, int, float | None]
+"""Of a part of the source: its number, how many rows of it are read, and how much of it that is, 0 to 1."""
+
+Each = Callable[[Callable[[int], Iterator[Step]], Sequence[int]], Generator[Step]]
+"""Reads the parts with these numbers, here or elsewhere, and gives what becomes of each."""
 
 _STATE = "gathered.json"
 _SHARD = 5000  # rows
@@ -35,10 +44,15 @@ _Place = tuple[int, int]
 
 
 class _State(BaseModel):
-    """How far gathering has come."""
+    """What is gathered in a folder."""
 
     key: str
     begun: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class _PartState(BaseModel):
+    """How far a part is read."""
+
     cursor: str = ""
     shards: int = 0
     done: bool = False
@@ -48,11 +62,15 @@ class _State(BaseModel):
 class Gathered:
     """Shards of cards in a folder; of a model that came more than once, only the newest counts."""
 
-    def __init__(self, folder: Path, state: _State) -> None:
-        self.tally = state.tally
-        self.begun = state.begun
+    def __init__(self, folder: Path, parts: int, begun: datetime) -> None:
+        self.tally = Tally()
+        self.begun = begun
         """When gathering began, UTC."""
-        self.shards = [_shard(folder, number) for number in range(state.shards)]
+        self.shards: list[Path] = []
+        for part in range(parts):
+            state = _part_state(folder, part)
+            self.tally.add(state.tally)
+            self.shards += [_shard(folder, part, number) for number in range(state.shards)]
         self._newest, self.repeated = _newest(self.shards)
 
     def cards(self, shard: int) -> list[ModelCard]:
@@ -72,48 +90,67 @@ class Gathered:
         return [pair for row, pair in enumerate(rows) if self._newest.get(pair[0]) in {None, (shard, row)}]
 
 
+def here(read: Callable[[int], Iterator[Step]], parts: Sequence[int]) -> Generator[Step]:
+    """An `Each`: one part after the other, in this process."""
+    for part in parts:
+        yield from read(part)
+
+
 def gather(
-    source: Source, folder: Path, tasks: Collection[str] = (), progress: Progress | None = None
+    source: Source,
+    folder: Path,
+    tasks: Collection[str] = (),
+    progress: Progress | None = None,
+    each: Each = here,
 ) -> Gathered:
     """Read all of a source into shards in that folder, or go on where an earlier call was interrupted.
 
     Cards of these tasks, or of all. What another source left in the folder is removed first. Blocks. Raises
     `IndexBuildError`; what is gathered until then stays.
     """
-    try:
-        state = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}")
-        if not state.done:
-            _read(source, folder, state, tasks, progress)
-            complain_if_all_broken(state.tally)
-            state.done = True
-            _save(folder, state)
-        return Gathered(folder, state)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise IndexBuildError(f"{folder}: cannot be written ({reason}); make room and start again") from error
+    parts = source.parts()
+    with _writable(folder):
+        begun = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}").begun
+        states = [_part_state(folder, part) for part in range(len(parts))]
+        missing = [part for part, state in enumerate(states) if not state.done]
+        rows = [state.tally.read for state in states]
+        shares: list[float | None] = [float(state.done) for state in states]
+        with closing(each(partial(_read, parts, folder, tasks), missing)) as steps:
+            for part, read, share in steps:
+                rows[part], shares[part] = read, share
+                if progress:
+                    known = None not in shares
+                    progress(sum(rows), sum(share or 0 for share in shares) / len(parts) if known else None)
+        gathered = Gathered(folder, len(parts), begun)
+    complain_if_all_broken(gathered.tally)
+    return gathered
 
 
-def _read(
-    source: Source, folder: Path, state: _State, tasks: Collection[str], progress: Progress | None
-) -> None:
-    """Whatever ends it, the pages that were read are kept."""
+def _read(parts: Sequence[Part], folder: Path, tasks: Collection[str], number: int) -> Iterator[Step]:
+    """Read a part into shards; the pages that were read are kept, whatever ends it.
+
+    Raises `IndexBuildError`.
+    """
+    state = _part_state(folder, number)
     rows: list[_Row] = []
     since = time.monotonic()
-    try:
-        for page in source.pages(state.cursor):
-            tally = state.tally.model_copy(deep=True)
-            rows += [row for where, given in page.rows if (row := tally.row(where, given, tasks))]
-            state.tally, state.cursor = tally, page.cursor
-            if len(rows) >= _SHARD or time.monotonic() - since > _PATIENCE:
-                _keep(folder, state, rows)
-                rows, since = [], time.monotonic()
-            if progress:
-                progress(state.tally.read, page.share)
-    finally:
-        _keep(folder, state, rows)
+    with _writable(folder):
+        try:
+            for page in parts[number].pages(state.cursor):
+                tally = state.tally.model_copy(deep=True)
+                rows += [row for where, given in page.rows if (row := tally.row(where, given, tasks))]
+                state.tally, state.cursor = tally, page.cursor
+                if len(rows) >= _SHARD or time.monotonic() - since > _PATIENCE:
+                    _keep(folder, number, state, rows)
+                    rows, since = [], time.monotonic()
+                yield number, state.tally.read, page.share
+            state.done = True
+        finally:
+            _keep(folder, number, state, rows)
+    yield number, state.tally.read, 1.0
 
 
-def _keep(folder: Path, state: _State, rows: list[_Row]) -> None:
+def _keep(folder: Path, part: int, state: _PartState, rows: list[_Row]) -> None:
     """Write a shard, then the state that names it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -128,15 +165,20 @@ def _keep(folder: Path, state: _State, rows: list[_Row]) -> None:
                 ),
             }
         )
-        path = _shard(folder, state.shards)
+        path = _shard(folder, part, state.shards)
         pq.write_table(table, path.with_suffix(".part"), compression="zstd")
         path.with_suffix(".part").replace(path)
         state.shards += 1
-    _save(folder, state)
+    write_atomically(_part_file(folder, part), state.model_dump_json())
 
 
-def _save(folder: Path, state: _State) -> None:
-    write_atomically(folder / _STATE, state.model_dump_json())
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise IndexBuildError(f"{folder}: cannot be written ({reason}); make room and start again") from error
 
 
 def _resumed(folder: Path, key: str) -> _State:
@@ -148,11 +190,24 @@ def _resumed(folder: Path, key: str) -> _State:
         pass  # nothing there, or nothing that can be gone on with
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return _State(key=key)
+    state = _State(key=key)
+    write_atomically(folder / _STATE, state.model_dump_json())
+    return state
 
 
-def _shard(folder: Path, number: int) -> Path:
-    return folder / f"cards-{number:05}.parquet"
+def _part_state(folder: Path, part: int) -> _PartState:
+    try:
+        return _PartState.model_validate_json(_part_file(folder, part).read_bytes())
+    except (OSError, ValidationError):
+        return _PartState()  # not there, or damaged: read again
+
+
+def _part_file(folder: Path, part: int) -> Path:
+    return folder / f"part-{part:05}.json"
+
+
+def _shard(folder: Path, part: int, number: int) -> Path:
+    return folder / f"cards-{part:05}-{number:05}.parquet"
 
 
 def _newest(shards: Sequence[Path]) -> tuple[dict[str, _Place], int]:

@@ -51,6 +51,13 @@ class Tally(BaseModel):
         self.newest = max(filter(None, (self.newest, card.updated)), default=None)
         return card.id, card
 
+    def add(self, other: "Tally") -> None:
+        """Count what became of other rows too, which come behind these."""
+        for count in ("read", "kept", "left_out", "broken"):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.complaints = [*self.complaints, *other.complaints][:_TOLD]
+        self.newest = max(filter(None, (self.newest, other.newest)), default=None)
+
 
 def starter_cards() -> list[ModelCard]:
     """Well-known models for every task, and those that come inside packages."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -70,6 +70,10 @@ class HubModels:
             places = (f"{self._endpoint}/{_id(model)}" for model in wanted)
             share = None if self._top is None else (number + seen / self._top) / len(self._tasks)
             yield Page(list(zip(places, self._read(wanted), strict=True)), f"{number} {seen} {url}", share)
+
+    def parts(self) -> list[Self]:
+        """See `Source`: pages name the next one, so there is but one part."""
+        return [self]
 
     def figures(self, task: str = "", by: str = "downloads") -> Iterator[list[Row]]:
         """`id`, `downloads` and `likes` of all models of a task, or of all: pages, the highest `by` first.

@@ -6,6 +6,7 @@ behind it.
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
@@ -15,7 +16,7 @@ from typing import Literal
 from hugginggpt.index import build, embedding, harvest, manifest, ray_engine
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.figures import ask
-from hugginggpt.index.gather import Gathered, Progress, gather
+from hugginggpt.index.gather import Gathered, Progress, gather, here
 from hugginggpt.index.harvest import Tally
 from hugginggpt.index.hub import HubModels
 from hugginggpt.index.manifest import IndexInfo
@@ -74,18 +75,21 @@ def build_from(
 
     Models that come inside packages join those of the Hub. `encoder` is called when all are gathered; with
     `table`, cards are embedded by one of tokens in its place, see tools/encoder_static.py. With the engine
-    `ray`, they are embedded on all machines of a Ray cluster, which see the folder. Raises `ModelIndexError`
-    or `EncoderError`; the index that was in use then still is, and what is gathered and embedded stays.
+    `ray`, they are read and embedded on all machines of a Ray cluster, which see the folder. Raises
+    `ModelIndexError` or `EncoderError`; the index that was in use then still is, and what is gathered and
+    embedded stays.
     """
-    with build.lock(folder):
-        gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered)
+    folder = folder.absolute()  # workers of Ray are elsewhere
+    with build.lock(folder), ray_engine.cluster() if engine == "ray" else nullcontext() as cluster:
+        each = cluster.each if cluster else here
+        gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered, each)
         packaged = [*_packaged(origin)]
         parts, total = chain(_parts(gathered), [packaged]), gathered.tally.kept + len(packaged)
         loaded, keep = encoder(), folder / STAGING / _VECTORS
         maker = _table(gathered, encoder, keep) if table else encoder
         fast = maker()
-        if engine == "ray":
-            ray_engine.embed(gathered, maker, total, watch.embedded, keep)
+        if cluster:
+            cluster.embed(gathered, maker, total, watch.embedded, keep)
         blocks = embedding.embedded(parts, fast, total, watch.embedded, keep)
         info = write_index(
             folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))), table_of(fast)

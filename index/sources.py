@@ -2,11 +2,12 @@
 
 A row is as `rows.py` tells. Files are JSON lines (`.jsonl`, `.jsonl.gz`) or Parquet (`.parquet`): one file, a
 folder or a pattern, on this machine or at `hf://datasets/OWNER/NAME`. No more than a page is in memory.
+Files can be read in parts, on several machines: each file is one, a large Parquet file several.
 """
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import SEEK_END
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,8 @@ PAGE = 1000
 """Rows of a page, at most."""
 
 _KINDS = (".jsonl", ".jsonl.gz", ".parquet")
+_PART = 16 << 20
+"""Bytes of a part of a Parquet file, about: some ten thousand cards, read in some seconds."""
 
 
 Rows = list[tuple[str, Row | RowError]]
@@ -38,15 +41,42 @@ class Page:
     """How much of the source this page ends, 0 to 1; None where that is not known."""
 
 
-class Source(Protocol):
+class Part(Protocol):
     """Rows in an order that stays the same."""
+
+    def pages(self, after: str) -> Iterator[Page]:
+        """All pages behind that cursor, from the beginning for an empty one. Raises `CardError`."""
+
+
+class Source(Part, Protocol):
+    """All rows, also in parts that are read apart from each other."""
 
     @property
     def key(self) -> str:
         """The same for the same rows: what was begun with it can be continued with it."""
 
+    def parts(self) -> Sequence[Part]:
+        """The same rows in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """One of several parts of a file, of about equal size."""
+
+    files: "AbstractFileSystem"
+    name: str
+    number: int
+    of: int
+
     def pages(self, after: str) -> Iterator[Page]:
-        """All pages behind that cursor, from the beginning for an empty one. Raises `CardError`."""
+        """See `Part`. A cursor is the number in the file of the last row that is read."""
+        read = _parquet if self.name.endswith(".parquet") else _lines
+        try:
+            with self.files.open(self.name, "rb") as file:
+                for rows, row, share in read(file, self, int(after or 0)):
+                    yield Page(rows, str(row), share)
+        except (OSError, EOFError, ValueError) as error:
+            raise CardError(f"{self.name}: cannot be read ({_reason(error)}); {_WANTED}") from error
 
 
 class Files:
@@ -56,26 +86,32 @@ class Files:
         """`endpoint` is the Hub's address for `hf://`, else huggingface_hub's. Raises `CardError`."""
         self.where = where
         try:
-            self._files, self._names, self._sizes = _listed(where, endpoint)
+            files, names, sizes = _listed(where, endpoint)
         except (OSError, ValueError, ImportError) as error:
             raise CardError(f"{where}: cannot be read ({_reason(error)}); {_WANTED}") from error
-        if not self._names:
+        if not names:
             raise CardError(f"{where}: no {', '.join(_KINDS)} there; {_WANTED}")
-        self.key = json.dumps([where, *zip(self._names, self._sizes, strict=True)])
+        self.key = json.dumps([where, *zip(names, sizes, strict=True)])
+        self._parts: list[FilePart] = []
+        self._sizes: list[float] = []
+        for name, size in zip(names, sizes, strict=True):
+            of = max(1, round(size / _PART)) if name.endswith(".parquet") else 1
+            self._parts += [FilePart(files, name, number, of) for number in range(of)]
+            self._sizes += [size / of] * of
 
     def pages(self, after: str) -> Iterator[Page]:
-        """See `Source`. A cursor is the number of a file and of its last row that is read."""
-        first, skipped = map(int, after.split(":")) if after else (0, 0)
-        for number, name in enumerate(self._names[first:], start=first):
-            read = _parquet if name.endswith(".parquet") else _lines
-            before, size = sum(self._sizes[:number]), self._sizes[number]
-            try:
-                with self._files.open(name, "rb") as file:
-                    for rows, row, share in read(file, name, skipped if number == first else 0):
-                        come = (before + share * size) / max(1, sum(self._sizes))
-                        yield Page(rows, f"{number}:{row}", come)
-            except (OSError, EOFError, ValueError) as error:
-                raise CardError(f"{name}: cannot be read ({_reason(error)}); {_WANTED}") from error
+        """See `Part`. A cursor is the number of a part, and one in it."""
+        first, _, behind = after.partition(":")
+        for number, part in enumerate(self._parts):
+            if number < int(first or 0):
+                continue
+            for page in part.pages(behind if str(number) == first else ""):
+                come = sum(self._sizes[:number]) + (page.share or 0) * self._sizes[number]
+                yield Page(page.rows, f"{number}:{page.cursor}", come / max(1, sum(self._sizes)))
+
+    def parts(self) -> list[FilePart]:
+        """See `Source`."""
+        return self._parts
 
 
 _WANTED = "give JSON lines or Parquet with a model a row"
@@ -95,16 +131,16 @@ def _listed(where: str, endpoint: str | None) -> "tuple[AbstractFileSystem, list
     return files, sorted(names), [files.size(name) for name in sorted(names)]
 
 
-def _lines(file: IO[bytes], name: str, skipped: int) -> Iterator[tuple[Rows, int, float]]:
+def _lines(file: IO[bytes], part: FilePart, skipped: int) -> Iterator[tuple[Rows, int, float]]:
     """Rows, the number of the last one, and how much of the file is read."""
     size = file.seek(0, SEEK_END)
     file.seek(0)
-    lines = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
+    lines = gzip.GzipFile(fileobj=file) if part.name.endswith(".gz") else file
     rows: Rows = []
     number = 0
     for number, line in enumerate(lines, start=1):
         if number > skipped and line.strip():
-            rows.append((f"{name}:{number}", _row(line)))
+            rows.append((f"{part.name}:{number}", _row(line)))
             if len(rows) == PAGE:
                 yield rows, number, file.tell() / size
                 rows = []
@@ -119,21 +155,24 @@ def _row(line: bytes) -> Row | RowError:
     return row if isinstance(row, dict) else RowError("not an object of JSON")
 
 
-def _parquet(file: IO[bytes], name: str, skipped: int) -> Iterator[tuple[Rows, int, float]]:
+def _parquet(file: IO[bytes], part: FilePart, skipped: int) -> Iterator[tuple[Rows, int, float]]:
+    """The same of the row groups of a part, whose row numbers are those of the file."""
     from pyarrow import ArrowException  # type: ignore[import-untyped]
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     try:
         table = ParquetFile(file)
         columns = [column for column in table.schema_arrow.names if column in COLUMNS]
-        groups, number = _behind(
-            [table.metadata.row_group(n).num_rows for n in range(table.num_row_groups)], skipped
-        )
+        sizes = [table.metadata.row_group(n).num_rows for n in range(table.num_row_groups)]
+        first, stop = (len(sizes) * n // part.of for n in (part.number, part.number + 1))
+        before, end = sum(sizes[:first]), sum(sizes[:stop])
+        groups, number = _behind(sizes[:stop], max(skipped, before))
         for batch in table.iter_batches(PAGE, groups, columns):
-            rows: Rows = [(f"{name}:{n}", row) for n, row in enumerate(batch.to_pylist(), start=number + 1)]
+            given = enumerate(batch.to_pylist(), start=number + 1)
+            rows: Rows = [(f"{part.name}:{n}", row) for n, row in given]
             seen = max(0, skipped - number)
             number += len(rows)
-            yield rows[seen:], number, number / table.metadata.num_rows
+            yield rows[seen:], number, (number - before) / (end - before)
     except ArrowException as error:
         raise ValueError(str(error)) from error
 

@@ -1,8 +1,9 @@
-"""Builds an index slowly, in a process of its own: `build_script.py FOLDER CARDS NOTES [ray]`.
+"""Builds an index slowly, in a process of its own: `build_script.py FOLDER CARDS NOTES [ray [TOLD]]`.
 
-A line in NOTES for every text that was embedded and kept.
+A line in NOTES for every text that was embedded and kept; in TOLD, what became of the rows.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -44,4 +45,7 @@ def build(folder, cards, encoder, engine="local"):
 
 if __name__ == "__main__":
     folder, cards, notes = map(Path, sys.argv[1:4])
-    build(folder, cards, Slow(notes, 0.1), *sys.argv[4:])
+    outcome = build(folder, cards, Slow(notes, 0.1), *sys.argv[4:5])
+    for told in sys.argv[5:]:
+        tally = outcome.tally.model_dump(include={"read", "kept", "left_out", "broken"})
+        Path(told).write_text(json.dumps({**tally, "repeated": outcome.repeated}))

@@ -1,4 +1,4 @@
-"""A build that is killed, again and again, ends as one that was not; so does one with Ray."""
+"""A build that is killed, again and again, ends as one that was not; so does one with Ray, killed or not."""
 
 import json
 import random
@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import build_script
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from build_script import Slow
 
@@ -84,8 +86,48 @@ def test_a_build_that_is_killed_at_any_moment_goes_on_and_ends_the_same(tmp_path
     assert not (tmp_path / "index" / "staging").exists()
 
 
-def test_with_ray_a_build_ends_the_same(tmp_path, cards, whole):
-    notes = tmp_path / "notes"
-    assert started(tmp_path / "index", cards, notes, "ray").wait() == 0
-    assert found(tmp_path / "index") == found(whole)
-    assert len(notes.read_text().splitlines()) == 3000 + len(WISHES)
+def test_with_ray_a_build_that_is_killed_goes_on_and_ends_the_same(tmp_path, cards):
+    """In parts: two files, whose repeated, broken and left out rows are counted over both."""
+    first, second = tmp_path / "cards" / "a.parquet", tmp_path / "cards" / "b.jsonl"
+    first.parent.mkdir()
+    rows = [json.loads(line) for line in cards.read_text().splitlines()]
+    old = [{**row, "card": "An old card."} for row in rows[:10]]
+    pq.write_table(pa.Table.from_pylist([*rows[:1500], *old]), first)
+    odd = ["no JSON", json.dumps({"id": "a/unclear"}), *map(json.dumps, rows[:10])]
+    second.write_text("\n".join([*map(json.dumps, rows[1500:]), *odd]))
+    build_script.build(tmp_path / "local", first.parent, Slow())
+    notes, told = tmp_path / "notes", tmp_path / "told"
+
+    process = started(tmp_path / "index", first.parent, notes, "ray")
+    while not notes.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    # Nothing of it is read again: it could not be.
+    first.write_bytes(bytes(first.stat().st_size))
+    second.write_bytes(bytes(second.stat().st_size))
+    assert started(tmp_path / "index", first.parent, notes, "ray", told).wait() == 0
+    assert found(tmp_path / "index") == found(tmp_path / "local")
+    assert json.loads(told.read_text()) == {
+        "read": 3022,
+        "kept": 3020,
+        "left_out": 1,
+        "broken": 1,
+        "repeated": 20,
+    }
+    assert len(notes.read_text().splitlines()) <= 3000 + len(WISHES) + embedding.CHUNK
+    assert not (tmp_path / "index" / "staging").exists()
+
+
+def test_with_ray_what_is_wrong_is_told_as_it_is_without(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "a/b", "pipeline_tag": "translation"}\n')
+    (tmp_path / "b.parquet").write_text("PAR1 nothing")
+    process = subprocess.run(
+        [sys.executable, SCRIPT, tmp_path / "index", tmp_path, tmp_path / "notes", "ray"],
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr.splitlines()[-1].startswith(
+        f"hugginggpt.index.errors.IndexBuildError: {tmp_path}/b.parquet: cannot be read"
+    )

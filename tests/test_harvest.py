@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hugginggpt.index import CardError, IndexBuildError, read_cards
+from hugginggpt.index import CardError, IndexBuildError, read_cards, sources
 from hugginggpt.index.gather import gather
 from hugginggpt.index.harvest import Tally
 from hugginggpt.index.sources import Files
@@ -184,6 +184,58 @@ def test_what_is_gathered_is_not_gathered_again_but_from_a_changed_file(tmp_path
     assert ids(gather(Files(str(path)), staging, progress=stop_at(0))) == ["a/x"]
     lines(path, [row("x"), row("y")])
     assert ids(gather(Files(str(path)), staging)) == ["a/x", "a/y"]
+
+
+def test_a_large_parquet_file_is_read_in_parts_by_its_row_groups(tmp_path, monkeypatch):
+    rows = [row(str(n)) for n in range(2000)]
+    path = parquet(tmp_path / "cards.parquet", rows, row_group_size=300)
+    whole = [*Files(str(path)).pages("")]
+    monkeypatch.setattr(sources, "_PART", path.stat().st_size // 3)
+    source = Files(str(path))
+    parts = [[*part.pages("")] for part in source.parts()]
+    assert [sum(len(page.rows) for page in pages) for pages in parts] == [600, 600, 800]
+    read = [found for pages in parts for page in pages for found in page.rows]
+    assert read == [found for page in whole for found in page.rows]
+    assert [pages[-1].share for pages in parts] == [1.0] * 3
+    # All of it at once goes through the parts, and on behind any page.
+    pages = [*source.pages("")]
+    assert [found for page in pages for found in page.rows] == read
+    assert [page for before in pages for page in [*source.pages(before.cursor)][:1]] == pages[1:]
+
+
+def test_a_file_with_fewer_row_groups_than_parts_is_read_once(tmp_path, monkeypatch):
+    path = parquet(tmp_path / "cards.parquet", [row(str(n)) for n in range(50)])
+    monkeypatch.setattr(sources, "_PART", path.stat().st_size // 4)
+    source = Files(str(path))
+    assert len(source.parts()) == 4
+    gathered = gather(source, tmp_path / "staging")
+    assert ids(gathered) == [f"a/{n}" for n in range(50)]
+
+
+def test_parts_are_read_in_any_order_and_only_those_that_are_missing(tmp_path):
+    for name in "abcd":
+        lines(tmp_path / f"{name}.jsonl", [row(name), "broken", row("same", license=name)])
+    told = []
+
+    def some(read, parts):
+        told.append([*parts])
+        for part in [*parts][::-2]:
+            yield from read(part)
+        if len(parts) > 2:
+            raise StoppedError
+
+    source = Files(str(tmp_path))
+    with pytest.raises(StoppedError):
+        gather(source, tmp_path / "staging", each=some)
+    gathered = gather(source, tmp_path / "staging", each=some)
+    gathered = gather(source, tmp_path / "staging")
+    assert told == [[0, 1, 2, 3], [0, 2]]
+    assert ids(gathered) == ["a/a", "a/b", "a/c", "a/d", "a/same"]
+    assert {card.license for card in gathered.cards(3)} == {"", "d"}
+    assert (gathered.tally.read, gathered.tally.kept, gathered.tally.broken) == (12, 8, 4)
+    assert [complaint.partition(": ")[0] for complaint in gathered.tally.complaints] == [
+        f"{tmp_path}/{name}.jsonl:2" for name in "abcd"
+    ]
 
 
 def test_a_shard_that_was_being_written_does_not_count(tmp_path):

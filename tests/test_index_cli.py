@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -34,6 +35,18 @@ def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, caps
     assert capsys.readouterr().out == f"1 models for 1 tasks in {folder}\n"
     assert main(["index", "search", "a scarf", "--index", folder]) == 0
     assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\tmeaning\t-\t1.3M\t-\t")
+
+
+def test_without_ray_or_a_cluster_where_one_is_named_a_line_says_so(tmp_path, cards, capsys, monkeypatch):
+    build = ["index", "build", "--from", str(cards), "--index", str(tmp_path / "index"), "--engine", "ray"]
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    assert main(build) == 2
+    error = capsys.readouterr().err
+    assert "RAY_ADDRESS: no Ray cluster is there (Invalid address" in error
+    assert error.count("\n") == 1
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(build) == 2
+    assert "pip install 'hugginggpt[ray]'" in capsys.readouterr().err
 
 
 def test_info_tells_tags_that_are_no_task_here_from_tasks(tmp_path, cards, capsys):
