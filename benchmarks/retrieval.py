@@ -43,6 +43,11 @@ Search = Callable[[str, str | None], list[str]]
 COUNTS = "ours, command line"
 GOALS = {"R@10": 0.52, "domain@1": 0.62, "task R@1": 0.29, "task R@10": 0.72}
 _DEEP = 200
+_TAGS = {
+    "document-question-answer": "document-question-answering",
+    "graph-machine-learning": "graph-ml",
+    "reinforcement-learning-robotics": "robotics",
+}
 _AREAS = ("Natural Language Processing ", "Computer Vision ", "Multimodal ", "Audio ", "Tabular ")
 
 
@@ -66,7 +71,7 @@ def task_of(domain: str) -> str:
     area = next((area for area in _AREAS if domain.startswith(area)), "")
     name = domain if domain == "Audio Classification" else domain.removeprefix(area)
     tag = name.lower().replace(" ", "-")
-    return {"document-question-answer": "document-question-answering"}.get(tag, tag)
+    return _TAGS.get(tag, tag)
 
 
 def read(data: Path) -> tuple[list[ModelCard], dict[str, str], list[dict[str, str]]]:

@@ -2,7 +2,8 @@
 
     score =  cosine of query and card
           +  0.2   x  words                  how well the card says the query's words, over the best of all
-          +  0.5   x  closeness of its task  to the query; only where no task is asked for (wishes.py)
+          +  0.5   x  closeness of its task  to the query; only where no task is asked for (wishes.py):
+                                             cosine of query and wishes for the task + 0.2 x words of these
           +  0.05  x  popularity             downloads and likes, as the Hub counts them
           +  0.01  x  freshness              halves every two years
           +  0.05  x  merit                  success and speed seen here, -1 to 1

@@ -123,7 +123,7 @@ class Index:
         words[np.searchsorted(rows, worded)] = shares
         relevance = ranking.relevance(self.store.cosines(vector, rows), words)
         if where.task is None:
-            relevance += ranking.TASK * self._wished(vector, rows)
+            relevance += ranking.TASK * self._wished(query, vector, rows)
         relevance += ranking.standing(
             self.store.fact("downloads", rows),
             self.store.fact("likes", rows),
@@ -144,9 +144,9 @@ class Index:
                 self._vectors.popitem(last=False)
         return vector
 
-    def _wished(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
+    def _wished(self, query: str, vector: NDArray[np.float32], rows: Rows) -> Scores:
         """How near the query is to the wishes for each row's task."""
-        closeness = wishes.closeness(vector, self._wishes_embedded())
+        closeness = wishes.closeness(query, vector, self._wishes_embedded())
         usual = float(np.mean(list(closeness.values())))
         return np.array([closeness.get(task, usual) for task in self.store.tasks(rows)], np.float32)
 

@@ -1,15 +1,18 @@
 """What people say when they want a task, in their own words: which tasks a query could mean.
 
-A card names its task as the Hub does; a person says "type up my interview". The rows below lie between.
+A card names its task as the Hub does; a person says "type up my interview". The rows below lie between: first
+the tasks of the task table, then tags of the Hub that are no tasks here, whose models searches find too.
 """
 
 import hashlib
 import json
 import re
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hugginggpt.index import lexical, ranking
 from hugginggpt.tools.encoder import Encoder
 
 _ROWS = """
@@ -103,6 +106,27 @@ tabular-classification | predict a class from table data; will the customer leav
     who survived; classify rows with measurements; predict a category from columns of a CSV file
 tabular-regression | predict a number from table data; the price of a house; forecast sales or consumption;
     estimate emissions or weight; a value from columns of a spreadsheet
+reinforcement-learning | an agent that plays a game; learn a policy by rewards; train a bot to act in an
+    environment; control a simulated lander, walker or car
+robotics | control a robot arm; a policy for grasping and moving things; a robot that follows instructions;
+    walking and manipulation
+unconditional-image-generation | generate pictures of one kind without a prompt; make new faces, cats,
+    butterflies or landscapes; random realistic images; high-resolution samples like a data set of photos
+graph-ml | predict properties of molecules; classify nodes of a graph; links in a network; learn from graphs
+time-series-forecasting | forecast the next weeks from past values; predict demand, load or prices over time;
+    a time series
+text-to-3d | make a 3D object from a description; a mesh from words
+image-to-3d | make a 3D object from a photo; reconstruct a mesh from pictures
+video-text-to-text | answer questions about a video; describe or summarise a clip in words; a chat assistant
+    that watches videos
+audio-text-to-text | answer questions about a recording; talk with an assistant that hears; describe a sound
+    in words
+any-to-any | one assistant for text, pictures, sound and video; understands and makes several kinds of media
+visual-document-retrieval | find the page that answers a question; search scanned pages and slides by what
+    they show
+multiple-choice | choose the right one of given answers; solve a multiple-choice question
+table-to-text | describe a table in words; sentences from rows of data
+text-retrieval | find passages for a query; search a collection of texts
 """
 
 WISHES: dict[str, str] = {
@@ -120,6 +144,29 @@ def embedded(encoder: Encoder) -> NDArray[np.float32]:
     return encoder.encode(list(WISHES.values()))
 
 
-def closeness(vector: NDArray[np.float32], wishes: NDArray[np.float32]) -> dict[str, float]:
-    """The cosine of a query, an L2-normalised vector (dimension,), with the wishes for every task."""
-    return dict(zip(WISHES, (wishes @ vector).tolist(), strict=True))
+def closeness(query: str, vector: NDArray[np.float32], wishes: NDArray[np.float32]) -> dict[str, float]:
+    """How near a query is to the wishes for every task: by meaning and by words, as to cards (ranking.py).
+
+    `vector` is the query's, L2-normalised, (dimension,); `wishes` is what `embedded` makes.
+    """
+    near = ranking.relevance(wishes @ vector, _said(query))
+    return dict(zip(WISHES, near.tolist(), strict=True))
+
+
+def _said(query: str) -> NDArray[np.float32]:
+    """How well the wishes for every task say the query's words: the sum of the words' weights, (tasks,)."""
+    said = np.zeros(len(WISHES), np.float32)
+    for word in lexical.words_of(query):
+        if places := _saying().get(word):
+            said[places] += lexical.idf(len(places), len(WISHES))
+    return said
+
+
+@cache
+def _saying() -> dict[str, list[int]]:
+    """Word to the places of the tasks that are named by it or wished for with it."""
+    saying: dict[str, list[int]] = {}
+    for place, (task, wishes) in enumerate(WISHES.items()):
+        for word in lexical.words_of(f"{task} {wishes}"):
+            saying.setdefault(word, []).append(place)
+    return saying
