@@ -130,9 +130,9 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
 def _chosen(args: argparse.Namespace, folder: Path) -> "tuple[Source, Origin] | None":
     """Where the models are to come from; None for the starter. Raises `InputError` or `ModelIndexError`."""
     from hugginggpt.index.bulk import BulkModels
+    from hugginggpt.index.gather import STAGING
     from hugginggpt.index.hub import HubModels
     from hugginggpt.index.origin import Origin
-    from hugginggpt.index.refresh import STAGING
     from hugginggpt.index.sources import Files
 
     _check_build(args)

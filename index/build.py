@@ -1,13 +1,14 @@
 """The builder of every index, the starter's and any other's."""
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hugginggpt.index import embedding
-from hugginggpt.index.errors import IndexBuildError
+from hugginggpt.index import embedding, gather, manifest
+from hugginggpt.index.errors import IndexBuildError, ModelIndexError
 from hugginggpt.index.write import write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
@@ -32,9 +33,20 @@ def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
             f"{folder}: cannot be written ({error.strerror}); choose another folder for the index"
         ) from error
     try:
+        _remove_finished(folder)
         yield
     finally:
         held.release()
+
+
+def _remove_finished(folder: Path) -> None:
+    """Remove what a build had gathered that was killed when the index was already switched to."""
+    try:
+        finished = manifest.index_info(folder).gathered
+    except ModelIndexError:
+        return
+    if finished and gather.gathering(folder / gather.STAGING) == finished:
+        shutil.rmtree(folder / gather.STAGING)
 
 
 def build(

@@ -42,7 +42,7 @@ class BulkModels:
                     yield Page(rows, f"{_LISTING}{page.cursor}", page.share and (1 + page.share) / 2)
         except sqlite3.Error as error:
             raise IndexBuildError(
-                f"{self._path}: cannot be used ({error}); make room and start again"
+                f"{self._path}: cannot be used ({error}); make room, or remove it, and start again"
             ) from error
 
     def parts(self) -> list[Self]:

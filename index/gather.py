@@ -5,10 +5,14 @@
     staging/cards-00000-00000.parquet  some thousand rows of that part: id, updated (day), card (JSON of a
                                        ModelCard; null for a model that has no task that is wanted)
 
-A shard is whole or not there, and the state of its part is written behind it: gathering goes on after the
-last one, even after a kill. Parts know nothing of each other, so that several machines can read them.
+A shard is whole or not there, and the state of its part, with its digest, is written behind it: gathering
+goes on after the last one, even after a kill. A part of which a shard is not as it was written is read anew.
+Parts know nothing of each other, so that several machines can read them.
 """
 
+import hashlib
+import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -16,6 +20,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -34,9 +39,14 @@ Step = tuple[int, int, float | None]
 Each = Callable[[Callable[[int], Iterator[Step]], Sequence[int]], Generator[Step]]
 """Reads the parts with these numbers, here or elsewhere, and gives what becomes of each."""
 
+STAGING = "staging"
+"""Folder, in that of an index, of what a build has gathered."""
+
 _STATE = "gathered.json"
 _SHARD = 5000  # rows
 _PATIENCE = 20.0  # seconds of work that an interruption may cost
+
+_log = logging.getLogger(__name__)
 
 _Row = tuple[str, ModelCard | None]
 _Place = tuple[int, int]
@@ -47,6 +57,7 @@ class _State(BaseModel):
     """What is gathered in a folder."""
 
     key: str
+    id: str = Field(default_factory=lambda: token_hex(8))
     begun: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -54,7 +65,8 @@ class _PartState(BaseModel):
     """How far a part is read."""
 
     cursor: str = ""
-    shards: int = 0
+    shards: list[str] = []
+    """The SHA-256 of each."""
     done: bool = False
     tally: Tally = Tally()
 
@@ -62,15 +74,15 @@ class _PartState(BaseModel):
 class Gathered:
     """Shards of cards in a folder; of a model that came more than once, only the newest counts."""
 
-    def __init__(self, folder: Path, parts: int, begun: datetime) -> None:
-        self.tally = Tally()
-        self.begun = begun
+    def __init__(self, folder: Path, parts: int, state: _State) -> None:
+        self.id, self.tally = state.id, Tally()
+        self.begun = state.begun
         """When gathering began, UTC."""
         self.shards: list[Path] = []
         for part in range(parts):
-            state = _part_state(folder, part)
-            self.tally.add(state.tally)
-            self.shards += [_shard(folder, part, number) for number in range(state.shards)]
+            read = _part_state(folder, part)
+            self.tally.add(read.tally)
+            self.shards += [_shard(folder, part, number) for number in range(len(read.shards))]
         self._newest, self.repeated = _newest(self.shards)
 
     def cards(self, shard: int) -> list[ModelCard]:
@@ -110,18 +122,18 @@ def gather(
     """
     parts = source.parts()
     with _writable(folder):
-        begun = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}").begun
-        states = [_part_state(folder, part) for part in range(len(parts))]
-        missing = [part for part, state in enumerate(states) if not state.done]
-        rows = [state.tally.read for state in states]
-        shares: list[float | None] = [float(state.done) for state in states]
+        state = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}")
+        states = [_sound_part(folder, part) for part in range(len(parts))]
+        missing = [part for part, read in enumerate(states) if not read.done]
+        rows = [read.tally.read for read in states]
+        shares: list[float | None] = [float(read.done) for read in states]
         with closing(each(partial(_read, parts, folder, tasks), missing)) as steps:
-            for part, read, share in steps:
-                rows[part], shares[part] = read, share
+            for part, count, share in steps:
+                rows[part], shares[part] = count, share
                 if progress:
                     known = None not in shares
                     progress(sum(rows), sum(share or 0 for share in shares) / len(parts) if known else None)
-        gathered = Gathered(folder, len(parts), begun)
+        gathered = Gathered(folder, len(parts), state)
     complain_if_all_broken(gathered.tally)
     return gathered
 
@@ -165,10 +177,16 @@ def _keep(folder: Path, part: int, state: _PartState, rows: list[_Row]) -> None:
                 ),
             }
         )
-        path = _shard(folder, part, state.shards)
-        pq.write_table(table, path.with_suffix(".part"), compression="zstd")
+        written = pa.BufferOutputStream()
+        pq.write_table(table, written, compression="zstd")
+        data = written.getvalue()
+        path = _shard(folder, part, len(state.shards))
+        with path.with_suffix(".part").open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         path.with_suffix(".part").replace(path)
-        state.shards += 1
+        state.shards.append(hashlib.sha256(data).hexdigest())
     write_atomically(_part_file(folder, part), state.model_dump_json())
 
 
@@ -181,18 +199,46 @@ def _writable(folder: Path) -> Iterator[None]:
         raise IndexBuildError(f"{folder}: cannot be written ({reason}); make room and start again") from error
 
 
+def gathering(folder: Path) -> str:
+    """The id of what is gathered in that folder, finished or not; empty where there is nothing."""
+    state = _state(folder)
+    return state.id if state else ""
+
+
 def _resumed(folder: Path, key: str) -> _State:
-    try:
-        state = _State.model_validate_json((folder / _STATE).read_bytes())
-        if state.key == key:
-            return state
-    except (OSError, ValidationError):
-        pass  # nothing there, or nothing that can be gone on with
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    state = _State(key=key)
-    write_atomically(folder / _STATE, state.model_dump_json())
+    state = _state(folder)
+    if state is None or state.key != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        state = _State(key=key)
+        write_atomically(folder / _STATE, state.model_dump_json())
     return state
+
+
+def _state(folder: Path) -> _State | None:
+    try:
+        return _State.model_validate_json((folder / _STATE).read_bytes())
+    except (OSError, ValidationError):
+        return None  # nothing there, or nothing that can be gone on with
+
+
+def _sound_part(folder: Path, part: int) -> _PartState:
+    """How far a part is read; it is to be read anew where a shard is not as it was written."""
+    state = _part_state(folder, part)
+    shards = (_shard(folder, part, number) for number in range(len(state.shards)))
+    if all(_sound(shard, digest) for shard, digest in zip(shards, state.shards, strict=True)):
+        return state
+    _log.warning("%s: a shard of part %s is missing or damaged; the part is read anew", folder, part)
+    _part_file(folder, part).unlink()
+    return _PartState()
+
+
+def _sound(path: Path, digest: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    except OSError:
+        return False
 
 
 def _part_state(folder: Path, part: int) -> _PartState:

@@ -85,6 +85,8 @@ class IndexInfo(BaseModel):
     format: Literal[2] = 2
     source: str
     """Where its models are from, see origin.py."""
+    gathered: str = ""
+    """The id of what was gathered for it, see gather.py: all of that is in it."""
     created: str
     encoder: str
     encoder_revision: str

@@ -16,7 +16,7 @@ from typing import Literal
 from hugginggpt.index import build, embedding, harvest, manifest, ray_engine
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.figures import ask
-from hugginggpt.index.gather import Gathered, Progress, gather, here
+from hugginggpt.index.gather import STAGING, Gathered, Progress, gather, here
 from hugginggpt.index.harvest import Tally
 from hugginggpt.index.hub import HubModels
 from hugginggpt.index.manifest import IndexInfo
@@ -28,9 +28,6 @@ from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder, static_encoder, table_of
 
 Engine = Literal["local", "ray"]
-
-STAGING = "staging"
-"""Folder of what a build has gathered."""
 
 _CHANGES, _VECTORS = "staging-update", "vectors"
 _OVERLAP = timedelta(hours=1)  # clocks may differ; what is gathered twice does no harm
@@ -91,9 +88,8 @@ def build_from(
         if cluster:
             cluster.embed(gathered, maker, total, watch.embedded, keep)
         blocks = embedding.embedded(parts, fast, total, watch.embedded, keep)
-        info = write_index(
-            folder, blocks, loaded, str(replace(origin, until=_until(origin, gathered))), table_of(fast)
-        )
+        source_now = str(replace(origin, until=_until(origin, gathered)))
+        info = write_index(folder, blocks, loaded, source_now, table_of(fast), gathered.id)
         shutil.rmtree(folder / STAGING)
     return Outcome(info, gathered.tally, gathered.repeated, info.models, 0, 0)
 

@@ -28,18 +28,20 @@ def write_index(
     encoder: Encoder,
     source: str,
     table: NDArray[np.float32] | None = None,
+    gathered: str = "",
 ) -> IndexInfo:
     """Write an index of these cards and their vectors and make it the one in use. Blocks.
 
-    `encoder` is the one that the vectors are compared with, `table` the one that made them in its place. The
-    cards come in any order, each id once. Raises `IndexBuildError`; the index that was in use then still is.
-    What `blocks` raises comes through.
+    `encoder` is the one that the vectors are compared with, `table` the one that made them in its place;
+    `gathered` is the id of what was gathered for it. The cards come in any order, each id once. Raises
+    `IndexBuildError`; the index that was in use then still is. What `blocks` raises comes through.
     """
     with _writing(folder):
         name = f"{source.partition(':')[0]}-{token_hex(4)}"
         written = segment.write(folder, name, blocks, encoder.dimension)
         info = IndexInfo(
             source=source,
+            gathered=gathered,
             created=_now(),
             encoder=encoder.id,
             encoder_revision=encoder.revision,

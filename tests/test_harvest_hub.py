@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,11 +13,12 @@ import pytest
 from hub_server import Fails
 
 from hugginggpt.app.cli import main
-from hugginggpt.index import CardError, index_info, open_index, read_cards
+from hugginggpt.index import CardError, index_info, open_index, read_cards, refresh
 from hugginggpt.index.bulk import BulkModels
 from hugginggpt.index.gather import gather
 from hugginggpt.index.hub import HubModels
 from hugginggpt.index.sources import Files
+from hugginggpt.index.write import write_index
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 
 FAR = datetime.now(UTC) + timedelta(days=1)
@@ -105,6 +107,17 @@ def test_an_interrupted_listing_goes_on_at_its_page(hub, staging):
     hub.requests.clear()
     assert ids(gather(HubModels(texts=False), staging)) == [f"a/{n:02}" for n in range(25)]
     assert hub.asked("/api/models")["GET"] == hub.asked("cursor=20")["GET"] == 1
+
+
+@pytest.mark.parametrize("damage", [lambda shard: shard.write_bytes(shard.read_bytes()[:-9]), Path.unlink])
+def test_a_damaged_shard_is_gathered_again(hub, staging, damage):
+    hub.fails["cursor=20"] = [Fails(403)]
+    with pytest.raises(CardError):
+        gather(HubModels(texts=False), staging)
+    damage(staging / "cards-00000-00000.parquet")
+    assert len(ids(gather(HubModels(texts=False), staging))) == 25
+    damage(staging / "cards-00000-00000.parquet")
+    assert len(ids(gather(HubModels(texts=False), staging))) == 25, "also when it was finished"
 
 
 @pytest.mark.parametrize(
@@ -311,6 +324,26 @@ def test_a_build_that_is_stopped_says_so_and_goes_on_when_started_again(hub, tmp
     assert run("build", "--all", "--no-cards", "--index", str(folder)) == 0
     assert len(open_index(folder, encoder).cards("translation")) == 25
     assert hub.asked("/api/models")["GET"] == hub.asked("cursor=")["GET"] == 2
+
+
+def test_what_a_build_left_that_was_killed_behind_its_switch_is_not_gone_on_with(
+    hub, tmp_path, encoder, monkeypatch
+):
+    folder = tmp_path / "index"
+
+    def killed(*args):
+        write_index(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as then:
+        then.setattr(refresh, "write_index", killed)
+        assert run("build", "--all", "--no-cards", "--index", str(folder)) == 130
+    assert (folder / "staging").exists()
+    assert open_index(folder, encoder).card("a/03").downloads == 97
+    hub.models["a/03"].facts.update(downloads=5000)
+    assert run("build", "--all", "--no-cards", "--index", str(folder)) == 0
+    assert open_index(folder, encoder).card("a/03").downloads == 5000
+    assert not (folder / "staging").exists()
 
 
 def test_info_says_where_the_models_are_from(hub, tmp_path, capsys):

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from hugginggpt.app.cli import main
+from hugginggpt.tools.tasks import TASKS
 
 CARD = {"id": "a/knitter", "task": "text-generation", "summary": "Knits scarves.", "parameters": 1_300_000}
 
@@ -61,6 +62,20 @@ def test_info_tells_tags_that_are_no_task_here_from_tasks(tmp_path, cards, capsy
         "     1  reinforcement-learning  (no task here: only found by search)",
         "     1  text-generation",
     )
+
+
+def test_tasks_has_no_tags_of_the_hub_that_are_no_task_here(tmp_path, cards, capsys, monkeypatch):
+    with cards.open("a") as file:
+        file.write('\n{"id": "a/lander", "pipeline_tag": "reinforcement-learning", "card": "Lands a craft."}')
+    main(["index", "build", "--from", str(cards), "--index", str(tmp_path / "index")])
+    monkeypatch.setenv("HUGGINGGPT_INDEX", str(tmp_path / "index"))
+    capsys.readouterr()
+    assert main(["tasks", "--json"]) == 0
+    told = capsys.readouterr().out
+    assert [row["task"] for row in json.loads(told)] == [*TASKS]
+    assert "a/lander" not in told
+    assert main(["tasks"]) == 0
+    assert "reinforcement-learning" not in capsys.readouterr().out
 
 
 def test_build_without_cards_builds_the_starter(tmp_path, capsys):
