@@ -127,6 +127,7 @@ def gather(
         missing = [part for part, read in enumerate(states) if not read.done]
         rows = [read.tally.read for read in states]
         shares: list[float | None] = [float(read.done) for read in states]
+        each = each if len(missing) > 1 else here  # one part alone tells more of how far it has come
         with closing(each(partial(_read, parts, folder, tasks), missing)) as steps:
             for part, count, share in steps:
                 rows[part], shares[part] = count, share

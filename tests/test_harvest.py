@@ -238,6 +238,19 @@ def test_parts_are_read_in_any_order_and_only_those_that_are_missing(tmp_path):
     ]
 
 
+def test_one_part_alone_is_read_here(tmp_path):
+    told = []
+    path = lines(tmp_path / "a.jsonl", [row(str(n)) for n in range(1500)])
+    gathered = gather(
+        Files(str(path)),
+        tmp_path / "staging",
+        progress=lambda *how_far: told.append(how_far),
+        each=lambda *_: pytest.fail("handed out"),
+    )
+    assert gathered.tally.read == 1500
+    assert [read for read, _ in told] == [1000, 1500, 1500]
+
+
 def test_a_shard_that_was_being_written_does_not_count(tmp_path):
     path = lines(tmp_path / "cards.jsonl", [row("x")])
     staging = tmp_path / "staging"

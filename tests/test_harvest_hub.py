@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -164,6 +165,13 @@ def dataset(hub, folder):
 def test_a_data_set_of_cards_on_the_hub_is_read(hub, tmp_path, where):
     dataset(hub, tmp_path / "set")
     assert [card.id for card in read_cards(where)] == ["d/00", "d/01", "d/02", "d/10", "d/11", "d/12"]
+
+
+def test_parts_of_a_data_set_are_read_by_other_processes(hub, tmp_path):
+    dataset(hub, tmp_path / "set")
+    parts = pickle.loads(pickle.dumps(Files("hf://datasets/cards/all").parts()))
+    read = [[row["modelId"] for page in part.pages("") for _, row in page.rows] for part in parts]
+    assert read == [["d/00", "d/01", "d/02"], ["d/10", "d/11", "d/12"]]
 
 
 def test_a_data_set_that_is_not_there_is_told_in_one_line(hub):
