@@ -64,14 +64,54 @@ def embedded(path: Path, texts: Sequence[str], work: Path) -> Vectors:
     return vectors
 
 
+class Cards:
+    """Makes cards up. The same seed gives the same ones."""
+
+    def __init__(self, cards: Sequence[ModelCard], seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self._cards = cards
+        self._words = [card.summary.split() for card in cards]
+        self._said = self._said_by_task()
+
+    def lenders(self, number: int) -> NDArray[np.int64]:
+        """Real cards that lend made-up ones their task and facts: their shares come out as they are."""
+        return self.random.integers(len(self._cards), size=number)
+
+    def made(self, lenders: NDArray[np.int64], first: int, prefix: str = "hub") -> list[ModelCard]:
+        """A card of each lender; `first` is the number of the first one, for their names."""
+        return [
+            self._cards[lender].model_copy(
+                update={
+                    "id": f"{prefix}{self.random.integers(300_000)}/"
+                    f"{self._cards[lender].id.rpartition('/')[2]}-{first + place:x}",
+                    "summary": self._summary(int(lender)),
+                }
+            )
+            for place, lender in enumerate(lenders.tolist())
+        ]
+
+    def _summary(self, lender: int) -> str:
+        words, cumulated = self._said[self._cards[lender].task]
+        drawn = np.searchsorted(cumulated, self.random.random(len(self._words[lender])))
+        return " ".join(words[place] for place in drawn.tolist())
+
+    def _said_by_task(self) -> dict[str, tuple[list[str], NDArray[np.float64]]]:
+        counts: dict[str, Counter[str]] = {}
+        for card, words in zip(self._cards, self._words, strict=True):
+            counts.setdefault(card.task, Counter()).update(words)
+        return {
+            task: (list(count), np.cumsum(np.array(list(count.values()), np.float64) / count.total())[:-1])
+            for task, count in counts.items()
+        }
+
+
 class Hub:
     """Makes cards and vectors up. The same seed gives the same ones."""
 
     def __init__(self, cards: Sequence[ModelCard], vectors: Vectors, seed: int = 0) -> None:
         import faiss
 
-        self._random = np.random.default_rng(seed)
-        self._cards = cards
+        self._cards = Cards(cards, seed)
         number = len(cards) // CARDS_OF_A_CLUSTER
         kmeans = faiss.Kmeans(vectors.shape[1], number, niter=15, seed=1, min_points_per_centroid=1)
         kmeans.train(vectors)
@@ -86,8 +126,6 @@ class Hub:
         self._widths = np.where(widths > 0, widths, np.nanmean(widths)).astype(np.float32)
         values, axes = np.linalg.eigh(np.cov((apart / self._widths[self._of, None]).T))
         self._shape = (axes * np.sqrt(np.maximum(values, 0))).T.astype(np.float32)
-        self._words = [card.summary.split() for card in cards]
-        self._said = self._said_by_task()
 
     def blocks(self, models: int, size: int = 16_384, prefix: str = "hub") -> Iterator[Block]:
         """So many cards and their vectors."""
@@ -95,34 +133,11 @@ class Hub:
             yield self._block(start, min(size, models - start), prefix)
 
     def _block(self, first: int, number: int, prefix: str) -> Block:
-        # A real card lends its task, its cluster and its facts: their shares come out as they are.
-        lenders = self._random.integers(len(self._cards), size=number)
+        lenders = self._cards.lenders(number)
         clusters = self._of[lenders]
-        noise = self._random.standard_normal((number, self._means.shape[1]), dtype=np.float32) @ self._shape
+        noise = (
+            self._cards.random.standard_normal((number, self._means.shape[1]), dtype=np.float32) @ self._shape
+        )
         vectors = self._means[clusters] + self._widths[clusters, None] * noise
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        cards = [
-            self._cards[lender].model_copy(
-                update={
-                    "id": f"{prefix}{self._random.integers(300_000)}/"
-                    f"{self._cards[lender].id.rpartition('/')[2]}-{first + place:x}",
-                    "summary": self._summary(int(lender)),
-                }
-            )
-            for place, lender in enumerate(lenders.tolist())
-        ]
-        return cards, vectors.astype(np.float32)
-
-    def _summary(self, lender: int) -> str:
-        words, cumulated = self._said[self._cards[lender].task]
-        drawn = np.searchsorted(cumulated, self._random.random(len(self._words[lender])))
-        return " ".join(words[place] for place in drawn.tolist())
-
-    def _said_by_task(self) -> dict[str, tuple[list[str], NDArray[np.float64]]]:
-        counts: dict[str, Counter[str]] = {}
-        for card, words in zip(self._cards, self._words, strict=True):
-            counts.setdefault(card.task, Counter()).update(words)
-        return {
-            task: (list(count), np.cumsum(np.array(list(count.values()), np.float64) / count.total())[:-1])
-            for task, count in counts.items()
-        }
+        return self._cards.made(lenders, first, prefix), vectors.astype(np.float32)
