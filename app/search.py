@@ -65,8 +65,9 @@ def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
         else ensure_index(folder, home.encoder, home.encoder_cache)
     )
     if args.batch:
-        for line in _searched(index, queries, args.top_k, accepts, filters):
-            print(json.dumps(line, ensure_ascii=False))
+        lines = _searched(index, queries, args.top_k, accepts, filters)
+        for said in [[*lines]] if args.json else lines:
+            print(json.dumps(said, ensure_ascii=False))
         return 0
     (asked,) = queries
     hits = index.search(asked.query, task=asked.task, k=args.top_k, accepts=accepts, filters=filters)

@@ -37,7 +37,7 @@ def write_index(
     `IndexBuildError`; the index that was in use then still is. What `blocks` raises comes through.
     """
     with _writing(folder):
-        name = f"{source.partition(':')[0]}-{token_hex(4)}"
+        name = _new_name(source)
         written = segment.write(folder, name, blocks, encoder.dimension)
         info = IndexInfo(
             source=source,
@@ -95,7 +95,7 @@ def keep_wishes(folder: Path, info: IndexInfo, vectors: NDArray[np.float32]) -> 
     """
     if manifest.index_info(folder) == info:
         with _writing(folder):
-            kept = _wishes(folder, f"wishes-{token_hex(4)}", vectors)
+            kept = _wishes(folder, _new_name(info.source), vectors)
             manifest.switch(folder, info.model_copy(update={"wishes": kept}))
 
 
@@ -191,6 +191,11 @@ def _writing(folder: Path) -> Iterator[None]:
             f"{folder}: the index could not be written ({reason}); make room or choose another folder. "
             "An index that was there is unchanged"
         ) from error
+
+
+def _new_name(source: str) -> str:
+    """By it the files of a starter index are known, which may be built anew without a word."""
+    return f"{source.partition(':')[0]}-{token_hex(4)}"
 
 
 def _now() -> str:

@@ -17,6 +17,7 @@ from hugginggpt.index import (
     manifest,
     open_index,
     starter_cards,
+    wishes,
 )
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
@@ -62,7 +63,9 @@ def start(shared, encoder):
 def stored(folder):
     """Names of the files of segments that are there, finished or not."""
     return sorted(
-        path.name for path in folder.iterdir() if any(f".{kind}" in path.name for kind in manifest.KINDS)
+        path.name
+        for path in folder.iterdir()
+        if any(f".{kind}" in path.name for kind in (*manifest.KINDS, *manifest.OWN_KINDS))
     )
 
 
@@ -179,9 +182,11 @@ def test_a_damaged_manifest_is_named(tmp_path, encoder, how, ensured):
     assert stored(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["manifest", "cards", "vectors"])
-def test_a_damaged_starter_index_is_built_again(tmp_path, encoder, kind, ensured):
+@pytest.mark.parametrize("kind", ["manifest", "cards", "vectors", "wishes"])
+def test_a_damaged_starter_index_is_built_again(tmp_path, encoder, kind, ensured, monkeypatch):
     build_starter(tmp_path, encoder)
+    monkeypatch.setattr(wishes, "DIGEST", "others")
+    open_index(tmp_path, encoder).search("translate")  # which keeps the new ones there
     damage(file_of(tmp_path, kind), "truncated")
     assert ensured(tmp_path).info.models == len(starter_cards())
     assert stored(tmp_path) == used(tmp_path)

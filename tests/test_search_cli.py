@@ -90,6 +90,13 @@ def test_json_has_the_card_and_what_the_table_says(folder, capsys):
     assert isinstance(row["runs_on"], list)
 
 
+def test_a_batch_as_json_is_one_list(folder, tmp_path, capsys):
+    path = tmp_path / "queries.jsonl"
+    path.write_text('{"id": 1, "query": "cats"}\n{"id": 2, "query": "a letter"}')
+    assert main(["index", "search", "--batch", str(path), "--json", "--index", str(folder)]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)] == [1, 2]
+
+
 def test_a_batch_gives_a_line_of_ids_per_query(folder, tmp_path, capsys):
     batch = tmp_path / "queries.jsonl"
     batch.write_text(

@@ -196,7 +196,9 @@ def _on_disk(model_id: str, cache: Path) -> Source | None:
 def _from_hub(model_id: str, revision: str = "") -> Source:
     """Download, or find in the Hub's own cache. Safetensors only: no pickle is ever fetched."""
     if revision.startswith(_DIGEST):  # of a folder or a package: no commit of the Hub
-        raise EncoderError(f"{model_id}: the weights {revision} are not on this machine")
+        if Path(model_id).is_dir():
+            raise EncoderError(f"{model_id}: has other weights than {revision}")
+        raise EncoderError(f"{model_id}: not on this machine with the weights {revision}; {_INSTALL}")
     if Path(model_id).is_absolute():
         raise EncoderError(_no_folder(model_id))
     from huggingface_hub import snapshot_download
