@@ -120,9 +120,9 @@ def _tasks(folder: Path) -> set[str]:
 
 def _known(task: str, where: str, tasks: Collection[str]) -> str:
     """The task, by its name today. Raises `InputError`."""
-    from hugginggpt.index.inference import RENAMED
+    from hugginggpt.index.inference import ASKED_FOR
 
-    task = task if task in tasks else RENAMED.get(task, task)
+    task = task if task in tasks else ASKED_FOR.get(task, task)
     if task not in tasks:
         raise InputError(
             f"{where} {task}: not a task, nor a tag of this index; hugginggpt tasks lists the ones, "

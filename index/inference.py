@@ -40,6 +40,8 @@ RENAMED = {
 _REWRITES = "text2text-generation"
 """A stated task that may be any of three of ours: `text-generation` and these two."""
 _REWRITING = {"translation", "summarization"}
+ASKED_FOR = RENAMED | {_REWRITES: "text-generation"}
+"""What is searched where somebody asks for a tag by which no models are found: the task of most of them."""
 _UNCLEAR = {"", "other", _REWRITES}
 """What is stated where the task has to be told from the rest."""
 _TAG = re.compile(r"(?=.{3,40}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")

@@ -21,6 +21,7 @@ from hugginggpt.index.front_matter import Facts, words
 from hugginggpt.index.inference import Evidence, task_of
 from hugginggpt.index.languages import LANGUAGES, language_codes, language_names
 from hugginggpt.index.visible import plain
+from hugginggpt.index.wishes import WISHES
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.tasks import TASKS
 
@@ -82,10 +83,20 @@ def _own(row: Row) -> ModelCard:
     except ValidationError as error:
         raise RowError(_first(error)) from error
     if card.task not in TASKS:
-        raise RowError(f"task: {card.task} is not a task; `hugginggpt tasks` lists them")
+        card = _renamed(card)
     if card.revision and not _COMMIT.fullmatch(card.revision):
         raise RowError(f"revision: {card.revision[:80]!r} is not a commit")
     return card
+
+
+def _renamed(card: ModelCard) -> ModelCard:
+    """A card whose task is a tag of the Hub, an old one too. Raises `RowError` for any other word."""
+    found = task_of(Evidence(stated=card.task, words=f"{card.id} {card.summary}"))
+    if found is None or found[0] not in WISHES:
+        raise RowError(
+            f"task: {card.task[:80]} is not a task, nor a tag of the Hub; `hugginggpt tasks` lists the tasks"
+        )
+    return card.model_copy(update={"task": found[0], "inferred": found[1]})
 
 
 def _card(id_: str, row: Row) -> ModelCard | None:

@@ -106,3 +106,21 @@ def test_only_a_commit_is_a_revision():
     assert made(sha="../../other").revision is None
     with pytest.raises(RowError, match="is not a commit"):
         card_of({"id": "a/b", "task": "translation", "summary": "Translates.", "revision": "../main"})
+
+
+@pytest.mark.parametrize(
+    ("stated", "task"),
+    [
+        ("translation", "translation"),
+        ("conversational", "text-generation"),
+        ("text2text-generation", "summarization"),
+        ("reinforcement-learning", "reinforcement-learning"),
+    ],
+)
+def test_a_card_of_our_own_may_have_any_tag_of_the_hub(stated, task):
+    assert card_of({"id": "a/b", "task": stated, "summary": "Summarizes news."}).task == task
+
+
+def test_a_tag_of_nobodys_is_no_task_of_a_card_of_our_own():
+    with pytest.raises(RowError, match="task: transltion is not a task"):
+        card_of({"id": "a/b", "task": "transltion", "summary": "Translates."})

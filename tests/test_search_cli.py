@@ -76,6 +76,7 @@ def test_a_tag_of_the_hub_that_is_no_task_here_is_searched_by_and_runs_nowhere(f
 def test_a_task_may_be_asked_for_by_its_old_name(folder, capsys):
     assert main(["index", "search", "a", "--task", "speech-segmentation", "--index", folder]) == 0
     assert main(["index", "search", "a", "--task", "conversational", "--index", folder]) == 0
+    assert main(["index", "search", "a", "--task", "text2text-generation", "--index", folder]) == 0
     assert capsys.readouterr().out == ""
 
 
