@@ -170,7 +170,7 @@ def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     from hugginggpt.index import own_encoder, refresh
 
     def encoder(info: "IndexInfo") -> "Encoder":
-        return own_encoder(folder, info, home.encoder_cache, args.encoder or "")
+        return own_encoder(folder, info, home.encoder_cache, args.encoder or "", home.encoder)
 
     with watched() as watch:
         outcome = refresh.update(

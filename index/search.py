@@ -186,25 +186,28 @@ def open_index(folder: Path, encoder: Encoder) -> Index:
     return _opened_with(folder, lambda _: encoder)
 
 
-def open_with_own(folder: Path, cache: Path, named: str = "") -> Index:
+def open_with_own(folder: Path, cache: Path, named: str = "", moved: str = "") -> Index:
     """The index in use, with the encoder that it was built with: see `own_encoder`.
 
     Raises `NoIndexError`, `CorruptIndexError`, `OtherEncoderError` or `EncoderError`.
     """
-    return _opened_with(folder, lambda info: own_encoder(folder, info, cache, named))
+    return _opened_with(folder, lambda info: own_encoder(folder, info, cache, named, moved))
 
 
-def own_encoder(folder: Path, info: IndexInfo, cache: Path, named: str = "") -> Encoder:
+def own_encoder(folder: Path, info: IndexInfo, cache: Path, named: str = "", moved: str = "") -> Encoder:
     """The encoder that the index in that folder was built with. Blocks.
 
     `cache` is `load_encoder`'s. `named` is what somebody takes for the encoder: its id, or the folder where
-    it is now. Raises `OtherEncoderError` where that is another, `EncoderError` where it cannot be had.
+    it is now. `moved` is a folder where it is looked for if it is not where it was. Raises
+    `OtherEncoderError` where `named` is another, `EncoderError` where it cannot be had.
     """
     if named and named != info.encoder and not Path(named).is_dir():
         raise OtherEncoderError(manifest.other_encoder(folder, info, named))
     try:
         return load_encoder(named or info.encoder, cache, info.encoder_revision)
     except EncoderError as error:
+        if moved and not named and Path(moved).is_dir():
+            return own_encoder(folder, info, cache, moved)
         raise EncoderError(f"{folder}: the encoder that it was built with cannot be had: {error}") from error
 
 
@@ -231,7 +234,8 @@ _opened: dict[tuple[Path, str, Path], tuple[int, Index]] = {}
 def ensure_index(folder: Path, encoder: str, cache: Path) -> Index:
     """The index in use, opened once per process; again when another process has built a new one.
 
-    An index that somebody made is opened with the encoder that it was built with. Where there is none, the
+    An index that somebody made is opened with the encoder that it was built with, also where that is a folder
+    that is at `encoder` now. Where there is none, the
     starter index is built with `encoder`, a model id, and so it is where a starter index is damaged, out of
     date or of another encoder. `cache` is `load_encoder`'s. Raises `ModelIndexError` where an index that
     somebody made is unusable, `EncoderError` where an encoder cannot be had.
@@ -269,7 +273,7 @@ def _usable(folder: Path, encoder: str, cache: Path) -> Index | None:
         starter = info.source.startswith("starter:")
         if starter and (info.source, info.encoder) != (harvest.starter_source(), encoder):
             return None
-        return open_with_own(folder, cache)
+        return open_with_own(folder, cache, moved=encoder)
     except NoIndexError:
         return None
     except (CorruptIndexError, EncoderError):

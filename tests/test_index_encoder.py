@@ -84,13 +84,19 @@ def test_another_encoder_than_its_own_is_refused_in_one_line(run, model, cards, 
     run("search", "knit", "--encoder", default)
 
 
-def test_an_encoder_that_has_moved_is_told_and_may_be_named(run, model, cards, tmp_path, forgotten):
+def test_an_encoder_that_has_moved_is_told_and_may_be_named(
+    run, model, cards, tmp_path, forgotten, monkeypatch
+):
     run("build", "--from", cards, "--encoder", model)
     model.rename(tmp_path / "moved")
     forgotten()
     told = run("search", "knit", status=2)
     assert f"{tmp_path / 'index'}: the encoder that it was built with cannot be had: {model}" in told
     run("search", "knit", "--encoder", tmp_path / "moved")
+    monkeypatch.setenv("HUGGINGGPT_ENCODER", str(tmp_path / "moved"))
+    run("search", "knit")
+    monkeypatch.setenv("HUGGINGGPT_ENCODER", str(tmp_path))
+    assert "cannot be had" in run("search", "knit", status=2)
 
 
 def test_an_encoder_of_the_hub_is_fetched_and_one_that_is_gone_is_told(

@@ -155,7 +155,7 @@ def _load(model_id: str, cache: Path, revision: str) -> Encoder:
 
 
 def _no_folder(model_id: str) -> str:
-    return f"{model_id}: no such folder; an encoder is a folder, or a model of the Hub"
+    return f"{model_id}: no such folder; set HUGGINGGPT_ENCODER to the one where it is now"
 
 
 def _package_folder(model_id: str) -> Path | None:
@@ -195,12 +195,12 @@ def _on_disk(model_id: str, cache: Path) -> Source | None:
 
 def _from_hub(model_id: str, revision: str = "") -> Source:
     """Download, or find in the Hub's own cache. Safetensors only: no pickle is ever fetched."""
-    if revision.startswith(_DIGEST):  # of a folder or a package: no commit of the Hub
-        if Path(model_id).is_dir():
-            raise EncoderError(f"{model_id}: has other weights than {revision}")
-        raise EncoderError(f"{model_id}: not on this machine with the weights {revision}; {_INSTALL}")
+    if Path(model_id).is_dir():
+        raise EncoderError(f"{model_id}: has other weights than {revision}")
     if Path(model_id).is_absolute():
         raise EncoderError(_no_folder(model_id))
+    if revision.startswith(_DIGEST):  # of a package: no commit of the Hub
+        raise EncoderError(f"{model_id}: not on this machine with the weights {revision}; {_INSTALL}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
