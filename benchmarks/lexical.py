@@ -7,9 +7,10 @@ of a card, those that our analyzer makes, and the same ones of a request, the ra
 with k1 = 1.2 and b = 0.75. Within a task FTS5 gets a range of rows, bm25s a weight for every row. The last
 line is ours without a limit of words.
 
-Build time has the analysis in it. Memory is what a process has grown by that opened the index and made all
-these searches, the pages of files that it read included. "top 10" is how much of another's ten best is among
-ours, R@10 how often the model that a request was written for is among the ten best.
+Build time is the processor's, all threads, and has the analysis in it. Memory is what a process has grown by
+that opened the index and made all these searches, the pages of files that it read included. "top 10" is how
+much of another's ten best is among ours, R@10 how often the model that a request was written for is among the
+ten best.
 """
 
 import argparse
@@ -107,11 +108,11 @@ ENGINES = {
 
 
 def build(engine: str, work: Path) -> None:
-    """In a process of its own: the seconds it takes."""
+    """In a process of its own: the seconds it takes of a processor."""
     cards = [ModelCard.model_validate_json(line) for line in (work / "cards").open()]
-    start = time.perf_counter()
+    start = time.process_time()
     ENGINES[engine][0](work / engine, cards)
-    print(time.perf_counter() - start)
+    print(time.process_time() - start)
 
 
 def search(engine: str, which: str, work: Path) -> None:
