@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _HEAP = 256 << 20
 _MOST_WORDS = 14
-"""Words of a query that are looked for: the rarest. Without a limit R@10 of a request is 0.235 in place of 0.238
-over all, 0.397 in place of 0.393 within its task (`python benchmarks/lexical.py`, 100,907 models)."""
+"""Words of a query that are looked for: the rarest. Without a limit, R@10 of a request is 0.235 in place of
+0.238 over all, 0.397 in place of 0.393 within its task (`python benchmarks/lexical.py`, 100,907 models)."""
 _REQUEST = """
 i me my we us our you your he she them his her its am do does did have has had can could would should may
 might must need needs want wants wanted like please help let get give make find use used uses using some any
