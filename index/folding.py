@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from hugginggpt.index.words import words_in
 from hugginggpt.tools.card import ModelCard
 
 MOST_OF_AUTHOR, SHORTLIST = 2, 5
@@ -15,7 +16,6 @@ _FORMS = re.compile(
 _FEWEST_LETTERS = 8
 """Of a name, to tell something: many models are called `model` or `test`."""
 
-_WORD = re.compile(r"\w+")
 _FEWEST_WORDS, _ENOUGH_WORDS = 8, 20
 _TIMES = 10
 """A model whose card says what another's says is a copy where that one has this many times the support."""
@@ -38,14 +38,15 @@ def fold(cards: Sequence[ModelCard]) -> list[ModelCard]:
     have the very same words, or all the words of one that has ten times the support, and more.
     """
     seen: set[tuple[str, str]] = set()
-    told: dict[tuple[str, frozenset[str]], str] = {}
-    famous: list[tuple[ModelCard, frozenset[str]]] = []
+    told: dict[tuple[str, frozenset[bytes]], str] = {}
+    famous: list[tuple[ModelCard, frozenset[bytes]]] = []
     kept: set[str] = set()
     for card in sorted(cards, key=_support, reverse=True):  # stable: of equals, the one that fits better
-        said = frozenset(_WORD.findall(card.summary.lower()))
+        said, owner = words_in(card.summary), _owner(card)
         names = {(card.task, name) for name in _names(card)}
-        by = told.setdefault((card.task, said), _owner(card)) if len(said) >= _ENOUGH_WORDS else _owner(card)
-        if seen & names or by != _owner(card) or any(_copies(card, said, *other) for other in famous):
+        by = told.setdefault((card.task, said), owner) if len(said) >= _ENOUGH_WORDS else owner
+        copied = (other for other, words in famous if words <= said)
+        if seen & names or by != owner or any(_more_famous(other, card) for other in copied):
             continue
         seen |= names
         kept.add(card.id)
@@ -75,12 +76,11 @@ def _names(card: ModelCard) -> set[str]:
     return {name for name in names if len(name) >= _FEWEST_LETTERS and not name.isalpha()}
 
 
-def _copies(card: ModelCard, said: frozenset[str], other: ModelCard, words: frozenset[str]) -> bool:
-    """Whether a card says all that a much better supported one of another author says."""
+def _more_famous(other: ModelCard, card: ModelCard) -> bool:
+    """Whether a card, of another author and for the same task, is so much better supported than this one."""
     return (
-        words <= said
-        and card.task == other.task
-        and _owner(card) != _owner(other)
+        other.task == card.task
+        and _owner(other) != _owner(card)
         and _support(other)[0] > _TIMES * _support(card)[0]
     )
 

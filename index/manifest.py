@@ -82,7 +82,7 @@ class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
     model_config = ConfigDict(frozen=True)
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     source: str
     """Where its models are from, see origin.py."""
     gathered: str = ""

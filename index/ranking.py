@@ -14,7 +14,6 @@ Where a task is asked for, scores end at `MOST` and can be compared between quer
 Words and cosines are added and not fused by reciprocal rank, which finds less: benchmarks/retrieval.py.
 """
 
-import re
 from collections.abc import Collection
 from datetime import date
 from math import log10
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hugginggpt.index.languages import LANGUAGES
+from hugginggpt.index.words import words_in
 from hugginggpt.tools.card import ModelCard
 
 WORDS = 0.2
@@ -39,27 +39,8 @@ MOST = 1 + WORDS + POPULARITY + FRESHNESS + MERIT
 _MOST_DOWNLOADS, _MOST_LIKES = 1e8, 1e5  # in 30 days, and ever: what the most loaded models of the Hub reach
 _EPOCH = date(1970, 1, 1)
 
-_NAMES = {name.lower(): code for code, name in LANGUAGES.items()}
-_LETTERS = re.compile(r"[^\W\d_]+")
-_ENGLISH = frozenset(
-    [
-        "the",
-        "of",
-        "to",
-        "and",
-        "with",
-        "for",
-        "that",
-        "is",
-        "this",
-        "from",
-        "what",
-        "which",
-        "how",
-        "we",
-        "my",
-    ]
-)
+_NAMES = {name.lower().encode(): code for code, name in LANGUAGES.items()}
+_ENGLISH = words_in("the of to and with for that is this from what which how we my")
 
 Numbers = NDArray[np.float32]
 Facts = NDArray[np.int32]
@@ -96,8 +77,8 @@ def score(relevant: float, card: ModelCard, spoken: Collection[str] | None, meri
 
 def languages_of(query: str) -> frozenset[str] | None:
     """The languages that a query in English names, and English; None where the query is not in English."""
-    words = _LETTERS.findall(query.lower())
-    named = {_NAMES[word] for word in words if word in _NAMES}
+    words = words_in(query)
+    named = {_NAMES[word] for word in words & _NAMES.keys()}
     return frozenset({"en", *named}) if named or not _ENGLISH.isdisjoint(words) else None
 
 
@@ -108,7 +89,6 @@ def _foreign(card: ModelCard, spoken: Collection[str]) -> bool:
 
 
 def _named_in(text: str) -> set[str]:
-    words = set(_LETTERS.findall(text.replace("_", " ").lower()))
-    if any(word.endswith("lingual") for word in words):
+    if "lingual" in text.lower():
         return set()
-    return {_NAMES[word] for word in words & _NAMES.keys()}
+    return {_NAMES[word] for word in words_in(text) & _NAMES.keys()}

@@ -1,10 +1,11 @@
 """The index at work: open it, search it."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -98,8 +99,9 @@ class Index:
         found: list[tuple[ModelCard, float]] = []
         while True:
             rows, relevance, exhausted = self._relevant(query, where, looked_at)
-            new = [place for place in np.argsort(-relevance, kind="stable") if int(rows[place]) not in judged]
-            for places in _batches(new, _BATCH):
+            order = np.argsort(-relevance, kind="stable").tolist()
+            new = (place for place in order if int(rows[place]) not in judged)
+            while places := list(islice(new, _BATCH)):
                 cards = self.store.rows(rows[places])
                 found += [
                     (card, float(relevance[place]))
@@ -116,12 +118,16 @@ class Index:
     def _relevant(self, query: str, where: Filters, looked_at: int) -> tuple[Rows, Scores, bool]:
         """What is nearest by meaning and by words, its relevance, and whether there is nothing else."""
         vector = self._vector(query)
-        near, _ = self.store.nearest(vector, looked_at, where)
+        near, close = self.store.nearest(vector, looked_at, where)
         worded, shares = self.store.lexical(query, looked_at, where)
-        rows = np.union1d(near, worded)
-        words = np.zeros(len(rows), np.float32)
-        words[np.searchsorted(rows, worded)] = shares
-        relevance = ranking.relevance(self.store.cosines(vector, rows), words)
+        both = np.concatenate([near, worded])
+        rows, first, places = np.unique(both, return_index=True, return_inverse=True)
+        far = first >= len(near)  # found by words alone
+        cosines, words = np.zeros((2, len(rows)), np.float32)
+        cosines[places[: len(near)]] = close
+        cosines[far] = self.store.cosines(vector, rows[far])
+        words[places[len(near) :]] = shares
+        relevance = ranking.relevance(cosines, words)
         if where.task is None:
             relevance += ranking.TASK * self._wished(query, vector, rows)
         relevance += ranking.standing(
@@ -159,10 +165,6 @@ class Index:
                 with suppress(ModelIndexError), build.lock(self.store.folder, wait=False):
                     write.keep_wishes(self.store.folder, self.info, self._wishes)
             return self._wishes
-
-
-def _batches(items: list[int], size: int) -> Iterator[list[int]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def build_index(

@@ -1,6 +1,5 @@
 """An index's models, on disk and opened: found by vector, by words and by id, under hard filters."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -61,7 +60,9 @@ class Store:
 
         Models that have none of the words are not among them. See `nearest` for the filters.
         """
-        words = lexical.weights(lexical.words_of(query), [segment.words for segment in self._segments])
+        words = lexical.weights(
+            lexical.words_of(query), [segment.words for segment in self._segments], where.task
+        )
         if not words:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return self._accepted(lambda n: self._merged(n, lambda s: s.best(words, n, where)), k, accepts)
@@ -165,6 +166,6 @@ class Store:
             asked *= 4
 
     def _by_segment(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
-        owners = np.array([bisect_right(self._starts, int(row)) - 1 for row in rows], np.int64)
+        owners = np.searchsorted(self._starts, rows, side="right") - 1
         for index in np.unique(owners).tolist():
             yield index, rows[owners == index]

@@ -3,7 +3,8 @@
 It is an inverted file whose lists are the cells of cells.py: the rows of a list follow each other, and it
 belongs to one task. A search within a task looks at that task's cells alone, nearest first, until it has seen
 `_LOOKED_AT` rows that pass its filters; so it is exact where no more than these pass. Where there are many
-rows, it reads short codes of their vectors, and then the vectors of the best `_REFINED` from a second file.
+rows, it reads short codes of their vectors (RaBitQ, arXiv 2409.09913), and then, from a second file, the
+vectors of the best.
 """
 
 import os
@@ -22,12 +23,16 @@ from hugginggpt.index.passing import Passing
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_LOOKED_AT = 40_000
+_LOOKED_AT = 25000
 _EXACT = 100_000
-"""Up to so many rows, the codes have 16 bits a number; from there on 4, and there is the second file."""
-_REFINED = 100
+_BITS = 2
+"""Up to `_EXACT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
+_REFINED = 200
+_SORTED = 512
+"""Cells that are sorted at first: mostly they have enough rows. To sort all takes as long as the search."""
 _PIECE = 1 << 20
 _RESIDUAL = True  # codes are of the difference from the centroid, which has the smaller range
+_OWNED = True  # the lists are the index's own
 _BY_ROW = False  # rows are found, not places in lists
 
 
@@ -38,16 +43,12 @@ class VectorsWriter:
         """`sample`: some of the vectors, by which the range of their numbers is found."""
         faiss = _faiss()
         number, dimension = cells.centroids.shape
-        coder = faiss.ScalarQuantizer
         many = cells.starts[-1] > _EXACT
-        kind = coder.QT_4bit if many else coder.QT_fp16
         self._path = path
         self._whole = whole_path(path) if many else None
         self._quantizer: Any = faiss.IndexFlatIP(dimension)
         self._quantizer.add(cells.centroids)
-        self._index: Any = faiss.IndexIVFScalarQuantizer(
-            self._quantizer, dimension, number, kind, faiss.METRIC_INNER_PRODUCT, _RESIDUAL
-        )
+        self._index = _inverted_file(self._quantizer, number, dimension, many=many)
         self._index.train(sample)
         self._starts = cells.starts
         self._rows = 0
@@ -88,6 +89,7 @@ class Vectors:
         sizes = [lists.list_size(cell) for cell in range(self._index.nlist)]
         self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._centroids: NDArray[np.float32] = self._index.quantizer.reconstruct_n(0, self._index.nlist)
+        self._halves: Any = faiss.ScalarQuantizer(self._index.d, faiss.ScalarQuantizer.QT_fp16)
         self._whole = whole_path(path).open("rb") if whole_path(path).exists() else None
         if self._whole:
             weakref.finalize(self, self._whole.close)
@@ -114,7 +116,7 @@ class Vectors:
         found, cosines = found[0][there], cosines[0][there]
         if not self._whole:
             return found, cosines
-        cosines[:_REFINED] = self.rows(found[:_REFINED]) @ vector
+        cosines = self.rows(found) @ vector
         best = np.argsort(-cosines, kind="stable")[:k]
         return found[best], cosines[best]
 
@@ -124,7 +126,7 @@ class Vectors:
             # Not memory-mapped: a page of each would stay in this process's memory.
             size = 2 * self._index.d
             read = b"".join(os.pread(self._whole.fileno(), size, row * size) for row in rows.tolist())
-            return np.frombuffer(read, np.float16).reshape(len(rows), self._index.d).astype(np.float32)
+            return np.asarray(self._halves.decode(np.frombuffer(read, np.uint8).reshape(-1, size)), np.float32)
         if self._index.direct_map.type == _faiss().DirectMap.NoMap:
             self._index.make_direct_map()
         return np.asarray(self._index.reconstruct_batch(rows), np.float32)
@@ -137,11 +139,29 @@ class Vectors:
         sizes = np.diff(self.starts[first : last + 1]) if passing is None else passing.per_cell[first:last]
         # Not by `@`: BLAS would wake threads for it, and wait for them longer than the product takes.
         near = np.einsum("ij,j->i", self._centroids[first:last], vector)
-        nearest = np.argsort(-near)
-        enough = int(np.searchsorted(np.cumsum(sizes[nearest]), _LOOKED_AT)) + 1
-        cells = nearest[:enough]
+        cells = _nearest(near, sizes)
         cells = cells[sizes[cells] > 0]
         return np.asarray(cells + first, np.int64), np.asarray(near[cells], np.float32)
+
+
+def _inverted_file(quantizer: Any, number: int, dimension: int, *, many: bool) -> Any:  # noqa: ANN401
+    faiss = _faiss()
+    lists, cosine = (quantizer, dimension, number), faiss.METRIC_INNER_PRODUCT
+    if many:
+        return faiss.IndexIVFRaBitQ(*lists, cosine, _OWNED, _BITS)
+    return faiss.IndexIVFScalarQuantizer(*lists, faiss.ScalarQuantizer.QT_fp16, cosine, _RESIDUAL)
+
+
+def _nearest(near: Scores, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The nearest cells that have `_LOOKED_AT` rows together, nearest first; all where they have less."""
+    most = min(len(near), _SORTED)
+    while True:
+        nearest = np.argpartition(-near, most - 1)[:most] if most < len(near) else np.arange(most)
+        nearest = nearest[np.argsort(-near[nearest])]
+        enough = int(np.searchsorted(np.cumsum(sizes[nearest]), _LOOKED_AT)) + 1
+        if enough <= most or most == len(near):
+            return nearest[:enough]
+        most = min(len(near), most * 8)
 
 
 def _faiss() -> ModuleType:
