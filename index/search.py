@@ -1,7 +1,7 @@
 """The index at work: open it, search it."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,10 +21,12 @@ from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder, EncoderError, load_encoder
 
-_LOOKED_AT = 200
+_LOOKED_AT = 100
 """Models that are found by meaning, and as many by words, before they are ranked."""
 _MOST_LOOKED_AT = 50_000
-_BATCH = 40
+_BATCH = 30
+"""Models that are ranked before the first is shown; more where folding leaves too few of them."""
+_MOST_RANKED = 1000
 _REMEMBERED = 1024  # vectors of queries
 
 
@@ -73,14 +75,19 @@ class Index:
         first five while there is somebody else (folding.py). Equal scores are ordered by id.
         """
         where = replace(filters, task=task or filters.task)
-        found = self._found(query, where, max(_BATCH, 4 * k), accepts or (lambda _: True))
         spoken = ranking.languages_of(query)
-        scores = {
-            card.id: ranking.score(relevance, card, spoken, merit(card.id) if merit else 0.0)
-            for card, relevance in found
-        }
-        ranked = sorted((card for card, _ in found), key=lambda card: (-scores[card.id], card.id))
-        return [Hit(card, scores[card.id]) for card in folding.spread(folding.fold(ranked), k)]
+        scores: dict[str, float] = {}
+        kept: list[ModelCard] = []
+        for found in self._found(query, where, max(_BATCH, 3 * k), accepts or (lambda _: True)):
+            scores = {
+                card.id: ranking.score(relevance, card, spoken, merit(card.id) if merit else 0.0)
+                for card, relevance in found
+            }
+            ranked = sorted((card for card, _ in found), key=lambda card: (-scores[card.id], card.id))
+            kept = folding.fold(ranked)
+            if len(kept) >= k or len(found) >= _MOST_RANKED:
+                break
+        return [Hit(card, scores[card.id]) for card in folding.spread(kept, k)]
 
     def cards(self, task: str) -> list[ModelCard]:
         """All models of a task, by id."""
@@ -92,8 +99,8 @@ class Index:
 
     def _found(
         self, query: str, where: Filters, enough: int, accepts: Callable[[ModelCard], bool]
-    ) -> list[tuple[ModelCard, float]]:
-        """Accepted models of the highest relevance, with it; more are looked at until they are `enough`."""
+    ) -> Iterator[list[tuple[ModelCard, float]]]:
+        """Accepted models of the highest relevance, with it: `enough`, then four times as many, and so on."""
         looked_at = max(_LOOKED_AT, enough)
         judged: set[int] = set()
         found: list[tuple[ModelCard, float]] = []
@@ -110,10 +117,12 @@ class Index:
                 ]
                 judged.update(rows[places].tolist())
                 if len(found) >= enough:
-                    return found
+                    yield found
+                    enough *= 4
             if exhausted or looked_at >= _MOST_LOOKED_AT:
-                return found
+                break
             looked_at *= 4
+        yield found
 
     def _relevant(self, query: str, where: Filters, looked_at: int) -> tuple[Rows, Scores, bool]:
         """What is nearest by meaning and by words, its relevance, and whether there is nothing else."""

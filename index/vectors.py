@@ -23,7 +23,7 @@ from hugginggpt.index.passing import Passing
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_LOOKED_AT = 25000
+_LOOKED_AT = 20_000
 _EXACT = 100_000
 _BITS = 2
 """Up to `_EXACT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
@@ -126,7 +126,9 @@ class Vectors:
             # Not memory-mapped: a page of each would stay in this process's memory.
             size = 2 * self._index.d
             read = b"".join(os.pread(self._whole.fileno(), size, row * size) for row in rows.tolist())
-            return np.asarray(self._halves.decode(np.frombuffer(read, np.uint8).reshape(-1, size)), np.float32)
+            return np.asarray(
+                self._halves.decode(np.frombuffer(read, np.uint8).reshape(-1, size)), np.float32
+            )
         if self._index.direct_map.type == _faiss().DirectMap.NoMap:
             self._index.make_direct_map()
         return np.asarray(self._index.reconstruct_batch(rows), np.float32)

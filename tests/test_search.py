@@ -227,6 +227,12 @@ def test_names_that_many_models_have_say_nothing():
     assert len(kept(card("a/translator"), card("b/translator"), card("a/test"), card("b/test"))) == 4
 
 
+def test_where_copies_fill_the_first_places_there_are_still_as_many_models_as_asked_for(search):
+    copies = [card(f"a{n}/opus-1.5b-Q4_K_M-GGUF", summary="Translates letters.") for n in range(200)]
+    others = [card(f"b/model-{n}", summary=f"Knits {n} socks.") for n in range(12)]
+    assert len(search([*copies, *others], "translates letters", k=10)) == 10
+
+
 def test_nobody_has_more_than_two_of_five_while_there_is_somebody_else(search):
     many = [card(f"acme/t{n}", summary="Translates letters.") for n in range(6)]
     others = [card(f"o{n}/x", summary="Translates, more or less.") for n in range(3)]
