@@ -61,7 +61,7 @@ class LexicalWriter:
             document = tantivy.Document()
             words = _analyzer().analyze(text_of(card))
             document.add_text("words", " ".join(words))
-            document.add_text("task_words", " ".join(_term(word, card.task)[1] for word in words))
+            document.add_text("task_words", " ".join([f"{card.task}:{word}" for word in words]))
             document.add_unsigned("row", self._rows)
             self._writer.add_document(document)
             self._rows += 1
