@@ -149,9 +149,11 @@ def ask(work: Path) -> list[dict[str, Any]]:
     asked = []
     for request in read(DATA / "gorilla")[2]:
         words, task = lexical.words_of(request["query"]), task_of(request["domain"])
-        every = {word: lexical.idf(count, index.cards) for word in words if (count := index.count(word))}
+        every = {
+            word: lexical.idf(count, index.cards) for word in words if (count := index.count(word, None))
+        }
         bounds = bisect_left(places, (task, "")), bisect_right(places, (task, "\uffff"))
-        told = {"rarest": lexical.weights(words, [index]), "every": every, "task": task, "rows": bounds}
+        told = {"rarest": lexical.weights(words, [index], None), "every": every, "task": task, "rows": bounds}
         asked.append({**told, "of": len(places), "model": rows[request["api_name"]]})
     (work / "requests").write_text(json.dumps(asked))
     return asked
