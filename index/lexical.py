@@ -23,9 +23,10 @@ _HEAP = 256 << 20
 _MOST_WORDS = 14
 """Words of a query that are looked for: the rarest. Without a limit, R@10 of a request is 0.235 in place of
 0.238 over all, 0.397 in place of 0.393 within its task (`python benchmarks/lexical.py`, 100,907 models)."""
-_MOST_SAID = 500_000
-"""How many cards may say them, all together: more frequent words take more time than they tell."""
-_COUNTED = 65_536
+_MOST_SAID = 250_000
+"""How many cards may say them, all together: of three million, others take more time than the rest
+of a search. At the same share of 907 cards R@10 is 0.542, not 0.551 (`python benchmarks/retrieval.py`)."""
+_REMEMBERED = 1024
 _REQUEST = """
 i me my we us our you your he she them his her its am do does did have has had can could would should may
 might must need needs want wants wanted like please help let get give make find use used uses using some any
@@ -84,7 +85,7 @@ class Lexical:
         """Raises `ValueError` when it is not such a folder."""
         self._searcher = _open(folder)
         self.cards: int = self._searcher.num_docs
-        self.count = lru_cache(_COUNTED)(self._count)
+        self.count = lru_cache(_REMEMBERED)(self._count)
         """How many cards say a word: all, or a task's."""
 
     def best(
@@ -134,10 +135,11 @@ def idf(count: int, cards: int) -> float:
     return log(1 + (cards - count + 0.5) / (count + 0.5))
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(_REMEMBERED)
+def words_of(text: str) -> tuple[str, ...]:
     """The words of a query as they are looked for: lower case, no accents, stemmed; no words of asking."""
     words = (word for word in re.findall(r"\w+", text.lower()) if word not in _ASKING)
-    return list(dict.fromkeys(_analyzer().analyze(" ".join(words))))
+    return tuple(dict.fromkeys(_analyzer().analyze(" ".join(words))))
 
 
 def said(query: str, text: str) -> list[str]:
