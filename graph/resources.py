@@ -11,7 +11,8 @@ from hugginggpt.graph.chat_models import ChatModel, choice
 from hugginggpt.graph.context import Accounts, Context, Home, Machine
 from hugginggpt.graph.events import tell
 from hugginggpt.graph.preference import preferred
-from hugginggpt.index.search import Index, ensure_index
+from hugginggpt.index.opening import ensure_index
+from hugginggpt.index.search import Index
 from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
 from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.chat import Chat

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from hugginggpt.index.filters import Filters
     from hugginggpt.index.harvest import read_cards, starter_cards
     from hugginggpt.index.manifest import IndexInfo, index_info
-    from hugginggpt.index.search import (
-        Hit,
-        Index,
+    from hugginggpt.index.opening import (
         build_index,
         build_starter,
         ensure_index,
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
         open_with_own,
         own_encoder,
     )
+    from hugginggpt.index.search import Hit, Index
 
 __all__ = [
     "CardError",
@@ -48,7 +47,7 @@ __all__ = [
     "starter_cards",
 ]
 
-_MODULES = ("errors", "filters", "harvest", "manifest", "search")
+_MODULES = ("errors", "filters", "harvest", "manifest", "opening", "search")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

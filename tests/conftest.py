@@ -18,7 +18,7 @@ from llm_server import LLMServer
 
 from hugginggpt.graph import nodes, resources
 from hugginggpt.graph.context import Home
-from hugginggpt.index.search import build_index
+from hugginggpt.index.opening import build_index
 from hugginggpt.tools import runtime
 
 # Shared machines are slow now and then; that is no finding.

@@ -11,8 +11,7 @@ from tiny_models import sentence_encoder
 from hugginggpt.app.cli import main
 from hugginggpt.graph import resources
 from hugginggpt.graph.context import Home
-from hugginggpt.index import index_info
-from hugginggpt.index import search as index_search
+from hugginggpt.index import index_info, opening
 from hugginggpt.index.embedding import text_of
 from hugginggpt.index.store import Store
 from hugginggpt.index.write import write_index
@@ -59,7 +58,7 @@ def forgotten(monkeypatch, tmp_path):
 
     def forget():
         monkeypatch.setattr(encoders, "_loaded", {})
-        monkeypatch.setattr(index_search, "_opened", {})
+        monkeypatch.setattr(opening, "_opened", {})
         monkeypatch.setenv("HUGGINGGPT_ENCODER_CACHE", str(tmp_path / "cache"))
 
     return forget

@@ -29,7 +29,7 @@ from router_server import (
 from hugginggpt.graph import resources
 from hugginggpt.graph.app import graph
 from hugginggpt.graph.context import Context, Home
-from hugginggpt.index.search import build_index
+from hugginggpt.index.opening import build_index
 from hugginggpt.tools import outgoing
 from hugginggpt.tools.card import ModelCard
 

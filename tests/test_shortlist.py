@@ -8,7 +8,7 @@ from hugginggpt.graph.context import Home
 from hugginggpt.graph.plan import Task
 from hugginggpt.graph.shortlist import shortlist
 from hugginggpt.index import starter_cards
-from hugginggpt.index.search import build_index
+from hugginggpt.index.opening import build_index
 from hugginggpt.tools import runtime
 from hugginggpt.tools.runtime import PermanentError
 from hugginggpt.tools.seen import Seen
