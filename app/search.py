@@ -34,7 +34,7 @@ class _Query:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is searched for, and what a model must be."""
     parser.add_argument("query", metavar="WORDS", nargs="?", help="what the model should do")
-    parser.add_argument("--task", metavar="TASK", help="only models of this task")
+    parser.add_argument("--task", metavar="TASK", help="only models of this task, or of this tag of the Hub")
     parser.add_argument(
         "--license", metavar="ID", help="only of this licence; permissive: any that allows everything"
     )
@@ -119,11 +119,10 @@ def _tasks(folder: Path) -> set[str]:
 
 
 def _known(task: str, where: str, tasks: Collection[str]) -> str:
-    """The task, by its name today. Raises `InputError`."""
-    from hugginggpt.index.inference import ASKED_FOR
+    """The task or tag. Raises `InputError`."""
+    from hugginggpt.index.inference import FOLDED
 
-    task = task if task in tasks else ASKED_FOR.get(task, task)
-    if task not in tasks:
+    if task not in tasks and task not in FOLDED:
         raise InputError(
             f"{where} {task}: not a task, nor a tag of this index; hugginggpt tasks lists the ones, "
             "hugginggpt index info the others"

@@ -10,7 +10,8 @@ fourth request, by an attacker who knows the request: poison@5 is their share of
 task of such a request. These ways search the same index, whose cards are cleaned (honesty.py).
 
 The last row counts: rows as `hugginggpt index build --from FILE` takes them, harvested, built and searched as
-the command line does. There, Gorilla's Conversational and Text2Text Generation are no tasks of their own.
+the command line does. There, Gorilla's Conversational and Text2Text Generation are no tasks of their own:
+what is asked for within them is the Hub's tag, as in `--task text2text-generation`.
 
 Weights were chosen on the even requests, but ways to search were compared on all of them: neither half is
 held out, and only requests that nobody has seen would show the true figures.
@@ -153,10 +154,10 @@ def measure(
     ranks: dict[bool, list[int]] = {False: [], True: []}
     domain, first, poisoned, seconds = 0, 0, 0, 0.0
     for request in requests:
-        task = asked(request, index)
+        task, tag = asked(request, index), task_of(request["domain"])
         for within in (False, True):
             began = time.perf_counter()
-            found = search(request["query"], task if within else None)[:10]
+            found = search(request["query"], tag if within else None)[:10]
             seconds += time.perf_counter() - began
             ranks[within].append(found.index(request["api_name"]) if request["api_name"] in found else 99)
             if not within:

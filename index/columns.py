@@ -1,7 +1,7 @@
 """What models are filtered and ranked by: one row of integers per fact, memory-mapped.
 
-Facts that are words (licence, languages) are codes; what they mean is in the catalogue. A fact that a card
-does not state is `UNKNOWN`.
+Facts that are words (licence, languages, the Hub's tag, else the task) are codes; what they mean is in the
+catalogue. A fact that a card does not state is `UNKNOWN`.
 """
 
 import hashlib
@@ -16,7 +16,8 @@ from hugginggpt.index.filters import Filters
 from hugginggpt.tools.card import ModelCard
 
 UNKNOWN = -1
-_COLUMNS = ("license", "languages", "kilo_parameters", "downloads", "likes", "updated", "author")
+_COLUMNS = ("license", "languages", "kilo_parameters", "downloads", "likes", "updated", "author", "tag")
+CODED = ("license", "languages", "tag")
 FIGURES = ("downloads", "likes")
 """Those that change while the model stays as it is."""
 MOST = np.iinfo(np.int32).max
@@ -28,7 +29,7 @@ class ColumnsWriter:
 
     def __init__(self) -> None:
         self._blocks: list[NDArray[np.int32]] = []
-        self._codes: dict[str, dict[str, int]] = {"license": {}, "languages": {}}
+        self._codes: dict[str, dict[str, int]] = {column: {} for column in CODED}
 
     @property
     def meanings(self) -> dict[str, Sequence[str]]:
@@ -53,6 +54,7 @@ class ColumnsWriter:
             UNKNOWN if card.likes is None else min(MOST, card.likes),
             UNKNOWN if card.updated is None else (card.updated - _EPOCH).days,
             author_code(card.author),
+            self._code("tag", card.tag or card.task),
         )
 
     def _code(self, column: str, value: str) -> int:
@@ -100,6 +102,9 @@ class Columns:
             spoken = (value.split() for value in self._meanings["languages"])
             passes = np.array([where.speaks(languages) for languages in spoken], np.bool_)
             masks.append(passes[self.fact("languages")[rows]])
+        if where.tag is not None:
+            passes = np.array([where.tag == value for value in self._meanings["tag"]], np.bool_)
+            masks.append(passes[self.fact("tag")[rows]])
         if where.max_parameters is not None:
             known = self.fact("kilo_parameters")[rows]
             masks.append((known != UNKNOWN) & (known <= where.max_parameters // 1000))

@@ -20,11 +20,13 @@ ANY_LANGUAGE = frozenset({"multilingual"})
 class Filters:
     """What a model must be; what is None does not matter. A fact that a card does not state fails its filter.
 
+    `task` is as the index has it; `tag` is the Hub's, for those that it calls otherwise (`inference.FOLDED`).
     `license` is an id as the Hub writes it, or `permissive`; `language` is an ISO 639-1 code, and models that
     are `multilingual` pass too; `max_parameters` is a number of weights.
     """
 
     task: str | None = None
+    tag: str | None = None
     license: str | None = None
     language: str | None = None
     max_parameters: int | None = None

@@ -40,8 +40,8 @@ RENAMED = {
 _REWRITES = "text2text-generation"
 """A stated task that may be any of three of ours: `text-generation` and these two."""
 _REWRITING = {"translation", "summarization"}
-ASKED_FOR = RENAMED | {_REWRITES: "text-generation"}
-"""What is searched where somebody asks for a tag by which no models are found: the task of most of them."""
+FOLDED = frozenset({*RENAMED, _REWRITES})
+"""Tags whose models have other tasks here; who asks for one of them means the models that state it."""
 _UNCLEAR = {"", "other", _REWRITES}
 """What is stated where the task has to be told from the rest."""
 _TAG = re.compile(r"(?=.{3,40}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -127,6 +127,11 @@ def task_of(known: Evidence) -> tuple[str, bool] | None:
     else:
         guess = _rewriting(known) if stated == _REWRITES else _by_words(known)
     return (guess, True) if guess else (stated, False) if stated else None
+
+
+def other_tag(stated: str, task: str) -> str:
+    """The tag that the Hub states, where it is another word than the task; else empty."""
+    return stated if stated != task and _TAG.fullmatch(stated) else ""
 
 
 def _rewriting(known: Evidence) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from hugginggpt.index import cleaning, front_matter
 from hugginggpt.index.front_matter import Facts, words
-from hugginggpt.index.inference import Evidence, task_of
+from hugginggpt.index.inference import Evidence, other_tag, task_of
 from hugginggpt.index.languages import LANGUAGES, language_codes, language_names
 from hugginggpt.index.visible import plain
 from hugginggpt.index.wishes import WISHES
@@ -96,7 +96,8 @@ def _renamed(card: ModelCard) -> ModelCard:
         raise RowError(
             f"task: {card.task[:80]} is not a task, nor a tag of the Hub; `hugginggpt tasks` lists the tasks"
         )
-    return card.model_copy(update={"task": found[0], "inferred": found[1]})
+    told = {"task": found[0], "inferred": found[1], "tag": other_tag(card.task, found[0])}
+    return card.model_copy(update=told)
 
 
 def _card(id_: str, row: Row) -> ModelCard | None:
@@ -108,15 +109,8 @@ def _card(id_: str, row: Row) -> ModelCard | None:
     library = (_text(row.get("library_name")) or _text(stated.get("library_name"))).lower()
     summary = cleaning.summarize(text, id_)
     own = {library, _text(config.get("model_type")), _text(row.get("pipeline_tag"))}
-    found = task_of(
-        Evidence(
-            _text(row.get("pipeline_tag")) or _text(stated.get("pipeline_tag")),
-            tags,
-            architecture,
-            library,
-            f"{id_} {summary}",
-        )
-    )
+    tag = _text(row.get("pipeline_tag")) or _text(stated.get("pipeline_tag"))
+    found = task_of(Evidence(tag, tags, architecture, library, f"{id_} {summary}"))
     if found is None:
         return None
     languages = language_codes(words(stated, "language") or tags)
@@ -124,6 +118,7 @@ def _card(id_: str, row: Row) -> ModelCard | None:
         id=id_,
         task=found[0],
         inferred=found[1],
+        tag=other_tag(tag, found[0]),
         summary=_with_facts(summary, languages, [tag for tag in tags if tag not in own], stated)
         or f"{architecture or library or found[0]} model.",
         library=library,

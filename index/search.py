@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hugginggpt.index import build, folding, ranking, wishes, write
 from hugginggpt.index.errors import ModelIndexError
 from hugginggpt.index.filters import EVERYTHING, Filters
+from hugginggpt.index.inference import FOLDED
 from hugginggpt.index.store import Store
 from hugginggpt.index.vectors import Rows, Scores
 from hugginggpt.tools.card import ModelCard
@@ -67,12 +68,14 @@ class Index:
     ) -> list[Hit]:
         """The `k` models that fit the query best, best first; fewer where fewer are accepted.
 
-        Only models that pass `filters`, are of `task`, and that `accepts` holds for. They are found by
+        Only models that pass `filters`, are of `task`, and that `accepts` holds for; where `task` is a tag of
+        the Hub that is folded into tasks (`inference.FOLDED`), only models that state it. They are found by
         meaning and by words and ranked by the formula of ranking.py, for which `merit` tells of a model's id
         how well it has done so far, -1 to 1. Copies are folded into one, and nobody has more than two of the
         first five while there is somebody else (folding.py). Equal scores are ordered by id.
         """
-        where = replace(filters, task=task or filters.task)
+        folded = task in FOLDED
+        where = replace(filters, tag=task) if folded else replace(filters, task=task or filters.task)
         spoken = ranking.languages_of(query)
         scores: dict[str, float] = {}
         kept: list[ModelCard] = []
@@ -135,7 +138,7 @@ class Index:
         cosines[far] = self.store.cosines(vector, rows[far])
         words[places[len(near) :]] = shares
         relevance = ranking.relevance(cosines, words)
-        if where.task is None:
+        if where.task is None and where.tag is None:
             relevance += ranking.TASK * self._wished(query, vector, rows)
         relevance += ranking.standing(
             self.store.fact("downloads", rows),

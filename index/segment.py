@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hugginggpt.index import manifest
 from hugginggpt.index.catalog import Catalog, CatalogWriter
 from hugginggpt.index.cells import split
-from hugginggpt.index.columns import FIGURES, UNKNOWN, Columns, ColumnsWriter
+from hugginggpt.index.columns import CODED, FIGURES, UNKNOWN, Columns, ColumnsWriter
 from hugginggpt.index.errors import CorruptIndexError
 from hugginggpt.index.filters import Filters
 from hugginggpt.index.lexical import Lexical, LexicalWriter
@@ -73,7 +73,7 @@ class Segment:
         self.info = info
         try:
             self.catalog = Catalog(info.path(folder, manifest.CARDS))
-            meanings = {column: self.catalog.meanings(column) for column in ("license", "languages")}
+            meanings = {column: self.catalog.meanings(column) for column in CODED}
             self.columns = Columns(info.path(folder, manifest.COLUMNS), meanings)
             self.vectors = Vectors(info.path(folder, manifest.VECTORS))
             self.words = Lexical(info.path(folder, manifest.WORDS))

@@ -250,6 +250,22 @@ def test_an_update_without_cards_leaves_summaries_as_they_are(hub, tmp_path, enc
     assert (lyra.summary, lyra.downloads) == ("Translates poems.", 5)
 
 
+def test_the_hubs_tag_is_searched_after_a_build_and_after_an_update(hub, tmp_path, encoder):
+    def stating(tag):
+        return {hit.card.id for hit in open_index(tmp_path, encoder).search("a model", task=tag)}
+
+    hub.add("b/old", pipeline_tag="text2text-generation")
+    hub.add("b/kept", pipeline_tag="text2text-generation")
+    run("build", "--all", "--no-cards", "--index", str(tmp_path))
+    assert stating("text2text-generation") == {"b/old", "b/kept"}
+    hub.models["b/old"].facts.update(lastModified=FAR.isoformat(), pipeline_tag="conversational")
+    hub.add("b/new", pipeline_tag="text2text-generation", lastModified=FAR.isoformat())
+    assert run("update", "--no-cards", "--index", str(tmp_path)) == 0
+    assert stating("text2text-generation") == {"b/kept", "b/new"}
+    assert stating("conversational") == {"b/old"}
+    assert stating("text-generation") == {"b/old", "b/kept", "b/new"}
+
+
 def test_an_update_of_chosen_models_adds_no_others(hub, tmp_path, encoder):
     folder = tmp_path / "index"
     run("build", "--top", "3", "--no-cards", "--index", str(folder))

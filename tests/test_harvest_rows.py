@@ -118,7 +118,24 @@ def test_only_a_commit_is_a_revision():
     ],
 )
 def test_a_card_of_our_own_may_have_any_tag_of_the_hub(stated, task):
-    assert card_of({"id": "a/b", "task": stated, "summary": "Summarizes news."}).task == task
+    card = card_of({"id": "a/b", "task": stated, "summary": "Summarizes news."})
+    assert (card.task, card.tag) == (task, "" if stated == task else stated)
+
+
+@pytest.mark.parametrize(
+    ("stated", "architecture", "task", "tag"),
+    [
+        ("conversational", "LlamaForCausalLM", "text-generation", "conversational"),
+        ("text2text-generation", "MarianMTModel", "translation", "text2text-generation"),
+        ("text2text-generation", "EsmForProteinFolding", "text2text-generation", ""),
+        ("text-generation", "LlamaForCausalLM", "text-generation", ""),
+        (None, "LlamaForCausalLM", "text-generation", ""),
+        ("Text Generation!", "LlamaForCausalLM", "text-generation", ""),
+    ],
+)
+def test_the_hubs_tag_is_kept_where_it_is_another_word_than_the_task(stated, architecture, task, tag):
+    card = made(pipeline_tag=stated, config={"architectures": [architecture]})
+    assert (card.task, card.tag) == (task, tag)
 
 
 def test_a_tag_of_nobodys_is_no_task_of_a_card_of_our_own():

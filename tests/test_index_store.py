@@ -73,13 +73,29 @@ def test_the_nearest_come_with_their_cosines_best_first(written):
         (Filters(language="fr"), ["a/gpl", "a/mask"]),
         (Filters(max_parameters=5_000_000), ["a/mit"]),
         (Filters(task="fill-mask", language="de"), ["a/mask"]),
+        (Filters(tag="text2text-generation"), ["a/mit", "a/mask"]),
+        (Filters(tag="text2text-generation", task="translation"), ["a/mit"]),
+        (Filters(tag="text2text-generation", license="gpl-3.0"), []),
+        (Filters(tag="conversational"), []),
     ],
 )
 def test_what_does_not_pass_the_filters_is_not_found(written, where, passing):
     store = written(
-        (card("a/mit", license="mit", languages=("en", "de"), parameters=5_000_000), vector(1)),
+        (
+            card(
+                "a/mit",
+                license="mit",
+                languages=("en", "de"),
+                parameters=5_000_000,
+                tag="text2text-generation",
+            ),
+            vector(1),
+        ),
         (card("a/gpl", license="gpl-3.0", languages=("fr",), parameters=5_000_001), vector(2, 1)),
-        (card("a/mask", "fill-mask", languages=("multilingual",)), vector(1, 1)),
+        (
+            card("a/mask", "fill-mask", languages=("multilingual",), tag="text2text-generation"),
+            vector(1, 1),
+        ),
     )
     assert ids(store, store.nearest(vector(1), 10, where)) == passing
     assert sorted(ids(store, store.lexical("translates", 10, where))) == sorted(passing)
@@ -121,6 +137,17 @@ def test_an_update_replaces_adds_and_removes(written, updated):
     assert [card.id for card in new.cards("translation")] == ["a/c", "a/d"]
     assert ids(old, old.nearest(vector(0, 1), 1)) == ["a/b"]
     assert old.card("a/a").task == "translation"
+
+
+def test_the_tag_of_the_hub_is_kept_by_updates_and_searched_in_all_segments(written, updated):
+    stated, where = {"tag": "text2text-generation"}, Filters(tag="text2text-generation")
+    written(*((card(f"a/{n}", **stated), vector(1, n)) for n in range(9)))
+    apart = updated((card("b/b"), vector(1)), (card("b/t", "fill-mask", **stated), vector(1)))
+    merged = updated((card("a/0"), vector(1)), (card("c/c"), vector(1)), (card("c/d"), vector(1)))
+    assert [len(store.info.segments) for store in (apart, merged)] == [2, 1]
+    for store, found in ((apart, {f"a/{n}" for n in range(9)}), (merged, {f"a/{n}" for n in range(1, 9)})):
+        for way in (store.nearest(vector(1), 20, where), store.lexical("translates", 20, where)):
+            assert {*ids(store, way)} == {*found, "b/t"}
 
 
 def test_updates_of_updates_leave_one_of_each_model(written, updated):

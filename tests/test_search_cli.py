@@ -17,6 +17,10 @@ def folder(shared, tmp_path_factory):
                   parameters=8_000_000_000),
         ModelCard(id="builtin/pocketsphinx-en-us", task="automatic-speech-recognition", summary="Speech.",
                   license="bsd-2-clause"),
+        ModelCard(id="d/rewriter", task="text-generation", tag="text2text-generation", summary="Rewords."),
+        ModelCard(id="d/chat", task="text-generation", tag="conversational", summary="Talks to you."),
+        ModelCard(id="d/writer", task="text-generation", summary="Writes a text, and rewords it."),
+        ModelCard(id="d/shorter", task="summarization", tag="text2text-generation", summary="Shortens it."),
         ModelCard(id="c/lander", task="reinforcement-learning", summary="Lands a craft on the moon."),
     ]  # fmt: skip
     folder = tmp_path_factory.mktemp("index")
@@ -73,11 +77,31 @@ def test_a_tag_of_the_hub_that_is_no_task_here_is_searched_by_and_runs_nowhere(f
     assert json.loads(capsys.readouterr().out) == {"id": 1, "hits": ["c/lander"]}
 
 
-def test_a_task_may_be_asked_for_by_its_old_name(folder, capsys):
-    assert main(["index", "search", "a", "--task", "speech-segmentation", "--index", folder]) == 0
-    assert main(["index", "search", "a", "--task", "conversational", "--index", folder]) == 0
-    assert main(["index", "search", "a", "--task", "text2text-generation", "--index", folder]) == 0
-    assert capsys.readouterr().out == ""
+@pytest.mark.parametrize(
+    ("task", "found"),
+    [
+        ("text2text-generation", {"d/rewriter", "d/shorter"}),
+        ("conversational", {"d/chat"}),
+        ("text-generation", {"d/rewriter", "d/chat", "d/writer"}),
+        ("summarization", {"d/shorter"}),
+        ("speech-segmentation", set()),
+    ],
+)
+def test_a_tag_whose_models_have_other_tasks_here_finds_those_that_state_it(
+    folder, tmp_path, capsys, task, found
+):
+    batch = tmp_path / "queries.jsonl"
+    batch.write_text(json.dumps({"id": 1, "query": "reword a text", "task": task}))
+    assert main(["index", "search", "reword a text", "--task", task, "--index", folder]) == 0
+    assert {line[0] for line in lines(capsys)} == found
+    assert main(["index", "search", "--batch", str(batch), "--index", folder]) == 0
+    assert {*json.loads(capsys.readouterr().out)["hits"]} == found
+
+
+def test_json_has_the_tag_of_the_hub(folder, capsys):
+    assert main(["index", "search", "a", "--task", "conversational", "--json", "--index", folder]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["task"], row["tag"]) == ("text-generation", "conversational")
 
 
 def test_json_has_the_card_and_what_the_table_says(folder, capsys):

@@ -20,6 +20,7 @@ class ModelCard(BaseModel):
         description="The model's pipeline_tag: a row of the task table, or another tag of the Hub; such a "
         "model is found by searches and is on no shortlist."
     )
+    tag: str = Field("", description="The Hub's pipeline_tag where it is another word than `task`.")
     summary: str = Field(description="What it does and for whom, in a sentence or two.")
     library: str = Field("", description="Library that loads it, e.g. `transformers`.")
     license: str = Field("", description="SPDX-like id as the Hub writes it, e.g. `apache-2.0`.")
