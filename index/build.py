@@ -2,13 +2,13 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from hugginggpt.index import embedding, gather, manifest
-from hugginggpt.index.errors import IndexBuildError, ModelIndexError
+from hugginggpt.index.errors import CorruptIndexError, IndexBuildError, ModelIndexError, NoIndexError
 from hugginggpt.index.write import write_index
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import Encoder
@@ -21,7 +21,10 @@ def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Held by whoever builds in that folder; others wait.
 
     Raises `IndexBuildError` where the folder cannot be written; without `wait`, also where another has it.
+    Raises `ForeignFolderError` where it is another program's.
     """
+    with suppress(NoIndexError, CorruptIndexError):
+        manifest.index_info(folder)
     held = FileLock(folder / "build.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)

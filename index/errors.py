@@ -13,6 +13,14 @@ class CorruptIndexError(ModelIndexError):
     """A file of the index is missing or damaged; the message names it."""
 
 
+class OtherFormatError(CorruptIndexError):
+    """The index was written by an older or a newer version of this package, which this one cannot read."""
+
+
+class ForeignFolderError(ModelIndexError):
+    """The folder's manifest is another program's, and is not written over."""
+
+
 class OtherEncoderError(ModelIndexError):
     """The index was built with another encoder than the one at hand."""
 

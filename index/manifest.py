@@ -16,22 +16,32 @@ before that moment, the old index stays whole. A reader that has it open keeps i
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
-from hugginggpt.index.errors import CorruptIndexError, NoIndexError, OtherEncoderError
+from hugginggpt.index.errors import (
+    CorruptIndexError,
+    ForeignFolderError,
+    ModelIndexError,
+    NoIndexError,
+    OtherEncoderError,
+    OtherFormatError,
+)
 from hugginggpt.tools.digest import sha256_of_all, write_atomically
 from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
+FORMAT: Final = 3
+"""Of manifests and of what they name; indexes of another are built again."""
 CARDS, COLUMNS, VECTORS, WORDS, GONE = KINDS = ("cards", "columns", "vectors", "words", "gone")
 WISHES, TABLE = OWN_KINDS = ("wishes", "table")
 """Files of the whole index."""
@@ -82,7 +92,7 @@ class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
     model_config = ConfigDict(frozen=True)
-    format: Literal[3] = 3
+    format: Literal[3] = FORMAT
     source: str
     """Where its models are from, see origin.py."""
     gathered: str = ""
@@ -112,14 +122,40 @@ class IndexInfo(BaseModel):
 
 
 def index_info(folder: Path) -> IndexInfo:
-    """The manifest of the index in use. Raises `NoIndexError` or `CorruptIndexError`."""
+    """The manifest of the index in use. Raises `NoIndexError`, `CorruptIndexError`, `ForeignFolderError`."""
     path = folder / NAME
     try:
-        return IndexInfo.model_validate_json(path.read_bytes())
+        written = path.read_bytes()
     except FileNotFoundError as error:
         raise NoIndexError(f"{folder}: no index here; make one with `hugginggpt index build`") from error
-    except (ValidationError, OSError) as error:
+    except NotADirectoryError as error:
+        raise NoIndexError(f"{folder}: is a file, and an index is a folder; give its folder") from error
+    except OSError as error:
         raise CorruptIndexError(_corrupt(path)) from error
+    try:
+        return IndexInfo.model_validate_json(written)
+    except ValidationError as error:
+        raise _not_of_this_format(path, written) from error
+
+
+def _not_of_this_format(path: Path, written: bytes) -> ModelIndexError:
+    """What is wrong with a manifest: of another version of the program, of another program, or damaged."""
+    try:
+        stated = json.loads(written)
+    except (ValueError, RecursionError):
+        return CorruptIndexError(_corrupt(path))
+    if not isinstance(stated, dict) or "encoder" not in stated:
+        return ForeignFolderError(
+            f"{path}: is not of an index but of another program; choose another folder for the index"
+        )
+    format_ = stated.get("format")
+    if not isinstance(format_, int) or format_ == FORMAT:
+        return CorruptIndexError(_corrupt(path))
+    whose, do = ("an older", "") if format_ < FORMAT else ("a newer", "upgrade hugginggpt, or ")
+    return OtherFormatError(
+        f"{path.parent}: an index of format {format_}, by {whose} hugginggpt; this one reads {FORMAT}: "
+        f"{do}build it again as it was built, with `hugginggpt index build`"
+    )
 
 
 def verify(folder: Path, manifest: IndexInfo, encoder: Encoder) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hugginggpt.index import (
     starter_cards,
     wishes,
 )
+from hugginggpt.index.errors import ForeignFolderError, OtherFormatError
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 
@@ -67,6 +69,10 @@ def stored(folder):
         for path in folder.iterdir()
         if any(f".{kind}" in path.name for kind in (*manifest.KINDS, *manifest.OWN_KINDS))
     )
+
+
+def restated(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def used(folder):
@@ -180,6 +186,46 @@ def test_a_damaged_manifest_is_named(tmp_path, encoder, how, ensured):
     with pytest.raises(CorruptIndexError, match=r"manifest\.json"):
         ensured(tmp_path)
     assert stored(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("format_", "told"),
+    [
+        (2, "format 2, by an older hugginggpt; this one reads 3: build it again"),
+        (
+            4,
+            "format 4, by a newer hugginggpt; this one reads 3: upgrade hugginggpt, or build it again",
+        ),
+    ],
+)
+def test_an_index_of_another_format_is_told_from_a_damaged_one(tmp_path, encoder, format_, told, ensured):
+    build_index(tmp_path, [OLD], encoder)
+    restated(tmp_path / manifest.NAME, format=format_)
+    with pytest.raises(OtherFormatError, match=told):
+        ensured(tmp_path)
+    assert build_index(tmp_path, [OLD], encoder).card("a/old")
+    assert stored(tmp_path) == used(tmp_path)
+
+
+def test_a_starter_index_of_another_format_is_built_again(tmp_path, encoder, ensured):
+    build_starter(tmp_path, encoder)
+    restated(tmp_path / manifest.NAME, format=2)
+    assert ensured(tmp_path).info.models == len(starter_cards())
+
+
+def test_the_manifest_of_another_program_is_not_written_over(tmp_path, encoder, ensured):
+    path = tmp_path / manifest.NAME
+    path.write_text('{"name": "A browser extension", "manifest_version": 3}')
+    for use in (ensured, manifest.index_info, lambda folder: build_index(folder, [OLD], encoder)):
+        with pytest.raises(ForeignFolderError, match=r"manifest\.json: is not of an index"):
+            use(tmp_path)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_is_no_index(tmp_path):
+    (tmp_path / "cards.jsonl").touch()
+    with pytest.raises(NoIndexError, match="is a file, and an index is a folder"):
+        manifest.index_info(tmp_path / "cards.jsonl")
 
 
 @pytest.mark.parametrize("kind", ["manifest", "cards", "vectors", "wishes"])
