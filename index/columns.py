@@ -85,7 +85,8 @@ class Columns:
         self._facts: NDArray[np.int32] = np.load(path, mmap_mode="r", allow_pickle=False)
         if self._facts.dtype != np.int32 or self._facts.shape[0] != len(_COLUMNS):
             raise ValueError(f"{path}: not a file of columns")
-        self._meanings = meanings
+        self.meanings = meanings
+        """What codes mean, by column."""
 
     def fact(self, column: str) -> NDArray[np.int32]:
         """One fact of all rows."""
@@ -96,14 +97,14 @@ class Columns:
         """Which of these rows pass, by all but the task; None for all of them."""
         masks: list[NDArray[np.bool_]] = []
         if where.license is not None:
-            passes = np.array([where.licensed(value) for value in self._meanings["license"]], np.bool_)
+            passes = np.array([where.licensed(value) for value in self.meanings["license"]], np.bool_)
             masks.append(passes[self.fact("license")[rows]])
         if where.language is not None:
-            spoken = (value.split() for value in self._meanings["languages"])
+            spoken = (value.split() for value in self.meanings["languages"])
             passes = np.array([where.speaks(languages) for languages in spoken], np.bool_)
             masks.append(passes[self.fact("languages")[rows]])
         if where.tag is not None:
-            passes = np.array([where.tag == value for value in self._meanings["tag"]], np.bool_)
+            passes = np.array([where.tag == value for value in self.meanings["tag"]], np.bool_)
             masks.append(passes[self.fact("tag")[rows]])
         if where.max_parameters is not None:
             known = self.fact("kilo_parameters")[rows]

@@ -40,8 +40,9 @@ RENAMED = {
 _REWRITES = "text2text-generation"
 """A stated task that may be any of three of ours: `text-generation` and these two."""
 _REWRITING = {"translation", "summarization"}
-FOLDED = frozenset({*RENAMED, _REWRITES})
-"""Tags whose models have other tasks here; who asks for one of them means the models that state it."""
+FOLDED = RENAMED | {_REWRITES: "text-generation"}
+"""Tags whose models have other tasks here, with the task of most. To ask for one means models that state it,
+and where there are none, those of that task."""
 _UNCLEAR = {"", "other", _REWRITES}
 """What is stated where the task has to be told from the rest."""
 _TAG = re.compile(r"(?=.{3,40}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")

@@ -69,13 +69,14 @@ class Index:
         """The `k` models that fit the query best, best first; fewer where fewer are accepted.
 
         Only models that pass `filters`, are of `task`, and that `accepts` holds for; where `task` is a tag of
-        the Hub that is folded into tasks (`inference.FOLDED`), only models that state it. They are found by
-        meaning and by words and ranked by the formula of ranking.py, for which `merit` tells of a model's id
-        how well it has done so far, -1 to 1. Copies are folded into one, and nobody has more than two of the
-        first five while there is somebody else (folding.py). Equal scores are ordered by id.
+        the Hub that is folded into tasks (`inference.FOLDED`), only those that state it, if any does. Models
+        are found by meaning and by words and ranked by the formula of ranking.py, for which `merit` tells of
+        a model's id how well it has done so far, -1 to 1. Copies are folded into one, and nobody has more
+        than two of the first five while there is somebody else (folding.py). Equal scores are ordered by id.
         """
-        folded = task in FOLDED
-        where = replace(filters, tag=task) if folded else replace(filters, task=task or filters.task)
+        where = replace(filters, task=FOLDED.get(task or "", task) or filters.task)
+        if task in FOLDED and self.store.states(task):
+            where = replace(filters, tag=task)
         spoken = ranking.languages_of(query)
         scores: dict[str, float] = {}
         kept: list[ModelCard] = []

@@ -132,6 +132,10 @@ class Store:
         ]
         return sorted(found, key=lambda card: card.id)
 
+    def states(self, tag: str) -> bool:
+        """Whether the Hub states that tag for any model."""
+        return any(tag in segment.columns.meanings["tag"] for segment in self._segments)
+
     def fact(self, column: str, rows: Rows) -> NDArray[np.int32]:
         """One fact of these rows, without reading cards: a column of columns.py; -1 where it is not known."""
         facts = np.empty(len(rows), np.int32)

@@ -21,6 +21,7 @@ def folder(shared, tmp_path_factory):
         ModelCard(id="d/chat", task="text-generation", tag="conversational", summary="Talks to you."),
         ModelCard(id="d/writer", task="text-generation", summary="Writes a text, and rewords it."),
         ModelCard(id="d/shorter", task="summarization", tag="text2text-generation", summary="Shortens it."),
+        ModelCard(id="d/composer", task="text-to-audio", summary="Composes."),
         ModelCard(id="c/lander", task="reinforcement-learning", summary="Lands a craft on the moon."),
     ]  # fmt: skip
     folder = tmp_path_factory.mktemp("index")
@@ -85,6 +86,7 @@ def test_a_tag_of_the_hub_that_is_no_task_here_is_searched_by_and_runs_nowhere(f
         ("text-generation", {"d/rewriter", "d/chat", "d/writer"}),
         ("summarization", {"d/shorter"}),
         ("speech-segmentation", set()),
+        ("text-to-music", {"d/composer"}),
     ],
 )
 def test_a_tag_whose_models_have_other_tasks_here_finds_those_that_state_it(
