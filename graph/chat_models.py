@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import PurePath
-
-from langchain_core.language_models import BaseChatModel
+from typing import TYPE_CHECKING
 
 from hugginggpt.graph.context import LLM, Accounts, SettingsError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-5.4-mini"
@@ -33,7 +35,7 @@ class ChatModel:
     """For people: `openai:gpt-5.4-mini`."""
     server: str
     """The same for the same model of the same server: what is found out about it is remembered by this."""
-    open: Callable[[], BaseChatModel]
+    open: "Callable[[], BaseChatModel]"
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Choice:
     reason: str
 
 
-def choice(llm: str | BaseChatModel, accounts: Accounts) -> Choice:
+def choice(llm: "str | BaseChatModel", accounts: Accounts) -> Choice:
     """What a value of `Context.llm` means here. Nothing is loaded. Raises `SettingsError`."""
-    if isinstance(llm, BaseChatModel):
+    if not isinstance(llm, str):
         name = f"chat model {type(llm).__name__}"
         return Choice(ChatModel(name, f"object {id(llm)}", lambda: llm), "passed by the host application")
     if not re.fullmatch(LLM, llm):
@@ -122,7 +124,7 @@ def _server(name: str, model: str, url: str, key: str) -> ChatModel:
 
 
 @cache
-def _opened(model: str, url: str, key: str) -> BaseChatModel:
+def _opened(model: str, url: str, key: str) -> "BaseChatModel":
     """One object per process. It keeps no connection open, so that any event loop may use it."""
     import httpx
     from langchain_openai import ChatOpenAI
@@ -142,7 +144,7 @@ def _opened(model: str, url: str, key: str) -> BaseChatModel:
 
 
 @cache
-def _opened_local(model: str) -> BaseChatModel:
+def _opened_local(model: str) -> "BaseChatModel":
     from hugginggpt.graph.local_chat import local_chat
 
     return local_chat(model)

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from langgraph.config import get_stream_writer
-
 _gathered: ContextVar[tuple[str, list[Any]]] = ContextVar("_gathered", default=("", []))
 
 
@@ -23,6 +21,8 @@ def gathering(type_: str) -> Iterator[list[Any]]:
 
 def tell(type_: str, **facts: Any) -> None:  # noqa: ANN401, any JSON
     """Write an event. Outside of a run, as when a plan is only drafted, nobody listens."""
+    from langgraph.config import get_stream_writer
+
     wanted, found = _gathered.get()
     if type_ == wanted:
         found.append(facts)

@@ -126,3 +126,11 @@ def test_the_command_line_starts_without_langgraph_and_pydantic():
     assert not {"langgraph", "langchain_core", "pydantic", "numpy"} & set(
         done.stdout.splitlines()[-1].split()
     )
+
+
+def test_an_index_is_searched_without_langgraph():
+    code = (
+        "import sys\nimport hugginggpt.graph.resources, hugginggpt.index.opening\nprint('\\n', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"langgraph", "langsmith"} & set(done.stdout.splitlines()[-1].split())

@@ -9,11 +9,9 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableConfig
 
 from hugginggpt.tools import readers
 from hugginggpt.tools.card import ModelCard
@@ -22,6 +20,11 @@ from hugginggpt.tools.readers import UnreadableError
 from hugginggpt.tools.runtime import Availability, PermanentError, RuntimeSettings
 from hugginggpt.tools.tasks import TASKS
 from hugginggpt.tools.values import Inputs, Media, Outputs, Rows
+
+if TYPE_CHECKING:
+    # Imported where it is needed: they bring LangSmith, a quarter of a second of `hugginggpt index search`.
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableConfig
 
 LONGEST = 400_000
 """Characters that are sent: about 100,000 tokens, which most models of today take."""
@@ -42,7 +45,7 @@ class ChatModel(Protocol):
         """For people: `openai:gpt-5.4-mini`."""
 
     @property
-    def open(self) -> Callable[[], BaseChatModel]:
+    def open(self) -> "Callable[[], BaseChatModel]":
         """Gives the object, the same for the same model."""
 
 
@@ -127,7 +130,7 @@ class Chat:
             raise PermanentError("unreadable", f"the file {error}") from error
         started = time.monotonic()
         # LangGraph's tag: what a task writes is a result, and not the chat's next message.
-        config = RunnableConfig(tags=["nostream"], run_name=task)
+        config: RunnableConfig = {"tags": ["nostream"], "run_name": task}
         try:
             model = await asyncio.to_thread(self._model.open)
             # Else it streams where somebody listens, and asks for a count of tokens that some servers refuse.
