@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from hugginggpt.tools.card import ModelCard
     from hugginggpt.tools.runtime import Runtime
 
+_HEADINGS = ("model", "task", "why", "licence", "size", "downloads", "runs on")
+_NUMBERS = {"size", "downloads"}
+_WHY = 20  # characters that the reason has in the table, at least
 _AT_ONCE = 64  # queries of a batch that are embedded together
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
@@ -33,7 +37,9 @@ class _Query:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is searched for, and what a model must be."""
-    parser.add_argument("query", metavar="WORDS", nargs="?", help="what the model should do")
+    parser.add_argument(
+        "query", metavar="WORDS", nargs="*", help='what the model should do: "find cats in a picture"'
+    )
     parser.add_argument("--task", metavar="TASK", help="only models of this task, or of this tag of the Hub")
     parser.add_argument(
         "--license", metavar="ID", help="only of this licence; permissive: any that allows everything"
@@ -45,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch",
         metavar="FILE",
-        type=Path,
-        help='many searches: lines {"id", "query", "task"?}; prints lines {"id", "hits"}',
+        help='many searches: lines {"id", "query", "task"?}, - for stdin; prints lines {"id", "hits": [ids]}',
     )
 
 
@@ -56,9 +61,11 @@ def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     from hugginggpt.index import ensure_index, open_with_own
 
     filters = _filters(args)
-    queries = _queries(args, _tasks(folder))
+    queries = _queries(args, _tasks(folder, chosen=args.index is not None))
     runtimes = resources.runtimes(home)
     accepts = _accepts(args.runtime, runtimes)
+    if not folder.exists():
+        print(f"making the index of well-known models in {folder}, once", file=sys.stderr)
     index = (
         open_with_own(folder, home.encoder_cache, args.encoder)
         if args.encoder
@@ -72,6 +79,8 @@ def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     (asked,) = queries
     hits = index.search(asked.query, task=asked.task, k=args.top_k, accepts=accepts, filters=filters)
     rows = [_row(hit, asked.query, runtimes) for hit in hits]
+    if not rows:
+        print(f"no model of {folder} passes {_asked_for(args)}", file=sys.stderr)
     if args.json:
         print(
             json.dumps([hit.card.model_dump(mode="json") | row for hit, row in zip(hits, rows, strict=True)])
@@ -84,9 +93,17 @@ def run(args: argparse.Namespace, folder: Path, home: "Home") -> int:
     return 0
 
 
+def _asked_for(args: argparse.Namespace) -> str:
+    """The filters of this call, as they were written."""
+    flags = ("task", "license", "language", "max_params", "runtime")
+    given = [f"--{flag.replace('_', '-')} {getattr(args, flag)}" for flag in flags if getattr(args, flag)]
+    return f"{', '.join(given)}; what a card does not state does not pass"
+
+
 def _filters(args: argparse.Namespace) -> "Filters":
     from hugginggpt.index import Filters
     from hugginggpt.index.languages import language_code
+    from hugginggpt.index.rows import license_id
 
     if args.top_k < 1:
         raise InputError(f"--top-k {args.top_k}: give 1 or more")
@@ -94,7 +111,7 @@ def _filters(args: argparse.Namespace) -> "Filters":
     if args.language and not language:
         raise InputError(f"--language {args.language}: not a language; give a code or a name: de, German")
     return Filters(
-        license=args.license.lower() if args.license else None,
+        license=license_id(args.license) if args.license else None,
         language=language or None,
         max_parameters=_number(args.max_params) if args.max_params else None,
     )
@@ -107,15 +124,22 @@ def _number(text: str) -> int:
     return int(float(match[1]) * _SIZES[match[2]])
 
 
-def _tasks(folder: Path) -> set[str]:
-    """What may be asked for: tasks of ours, and tags of the Hub that the index in use has."""
-    from hugginggpt.index import ModelIndexError, index_info
+def _tasks(folder: Path, *, chosen: bool) -> set[str]:
+    """What may be asked for: tasks of ours, and tags of the Hub that the index in use has.
+
+    Raises `NoIndexError` where there is none in a folder that was chosen for this call.
+    """
+    from hugginggpt.index import ModelIndexError, NoIndexError, index_info
     from hugginggpt.tools.tasks import TASKS
 
     try:
         return {*TASKS, *index_info(folder).tasks}
-    except ModelIndexError:  # searching will say so, or build the starter's
-        return {*TASKS}
+    except NoIndexError:
+        if chosen:  # a name that is written wrong is not to become another index
+            raise
+    except ModelIndexError:  # opening it will say so, or build the starter's anew
+        pass
+    return {*TASKS}
 
 
 def _known(task: str, where: str, tasks: Collection[str]) -> str:
@@ -123,8 +147,10 @@ def _known(task: str, where: str, tasks: Collection[str]) -> str:
     from hugginggpt.index.inference import FOLDED
 
     if task not in tasks and task not in FOLDED:
+        near = get_close_matches(task, tasks, 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(
-            f"{where} {task}: not a task, nor a tag of this index; hugginggpt tasks lists the ones, "
+            f"{where} {task}: not a task, nor a tag of this index{meant}; hugginggpt tasks lists the ones, "
             "hugginggpt index info the others"
         )
     return task
@@ -148,22 +174,19 @@ def _accepts(name: str | None, runtimes: "Mapping[str, Runtime]") -> "Callable[[
 def _queries(args: argparse.Namespace, tasks: Collection[str]) -> list[_Query]:
     """The one query, or those of the batch, all of them checked. Raises `InputError`."""
     task = _known(args.task, "--task", tasks) if args.task else None
+    words = " ".join(args.query).strip()
     if args.batch is None:
-        if not (args.query or "").strip():
+        if not words:
             raise InputError(
                 'nothing to search for; say what the model should do: hugginggpt index search "WORDS"'
             )
-        return [_Query("", args.query, task)]
-    if args.query:
+        if not _is_text(words):
+            raise InputError("the words are not UTF-8 text; write them in a terminal that is set to it")
+        return [_Query("", words, task)]
+    if words:
         raise InputError("WORDS and --batch: give one of them")
-    try:
-        lines = args.batch.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(
-            f"{args.batch}: cannot be read ({error.strerror}); give a file of queries"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{args.batch}: is not UTF-8 text; give a file of queries") from error
+    # Lines end where JSON lines do, and not at all that Python takes for an end of line.
+    lines = _batch(args.batch).split("\n")
     return [
         _query(line, f"{args.batch}:{number}:", task, tasks)
         for number, line in enumerate(lines, start=1)
@@ -171,15 +194,31 @@ def _queries(args: argparse.Namespace, tasks: Collection[str]) -> list[_Query]:
     ]
 
 
+def _batch(file: str) -> str:
+    """What the file says, or stdin for `-`. Raises `InputError`."""
+    try:
+        written = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return written.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); give a file of queries") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: is not UTF-8 text; give a file of queries") from error
+
+
+def _is_text(words: str) -> bool:
+    """Whether it is whole characters: bytes and escapes that are none arrive as lone surrogates."""
+    return not re.search("[\ud800-\udfff]", words)
+
+
 def _query(line: str, where: str, task: str | None, tasks: Collection[str]) -> _Query:
     try:
         said = json.loads(line)
     except ValueError as error:
         raise InputError(f'{where} not JSON; a line is {{"id": "1", "query": "…"}}') from error
-    if not isinstance(said, dict) or not isinstance(said.get("id"), str | int):
+    if not isinstance(said, dict) or type(said.get("id")) not in {str, int}:
         raise InputError(f'{where} has no "id"; a line is {{"id": "1", "query": "…"}}')
     query = said.get("query")
-    if not isinstance(query, str) or not query.strip():
+    if not isinstance(query, str) or not query.strip() or not _is_text(query):
         raise InputError(f'{where} has no "query" that says something; a line is {{"id": "1", "query": "…"}}')
     own = said.get("task")
     return _Query(said["id"], query, _known(str(own), where, tasks) if own else task)
@@ -236,18 +275,37 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
+    """A row per model; where ids and facts do not fit beside each other, a paragraph per model."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("model", "task", box=None, header_style="bold")
-    table.add_column("why", ratio=1)
-    table.add_column("licence")
-    table.add_column("size", justify="right")
-    table.add_column("downloads", justify="right")
-    table.add_column("runs on")
-    for row in rows:
-        table.add_row(*_cells(row))
-    Console(markup=False).print(table)
+    console = Console(markup=False, highlight=False)
+    cells = [_cells(row) for row in rows]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in _HEADINGS:
+        table.add_column(
+            heading, justify="right" if heading in _NUMBERS else "left", no_wrap=heading != "why"
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    if _width(cells) <= console.width:
+        console.print(table)
+        return
+    for id_, *facts in cells:
+        told = [
+            f"{heading} {fact}" for heading, fact in zip(_HEADINGS[1:], facts, strict=True) if fact != "-"
+        ]
+        console.print(Text(id_, "bold", overflow="fold"), Padding(Text(" | ".join(told)), (0, 0, 0, 4)))
+
+
+def _width(rows: list[tuple[str, ...]]) -> int:
+    """How wide the table is at least."""
+    from rich.cells import cell_len
+
+    columns = zip(_HEADINGS, *rows, strict=True)
+    return sum(_WHY if column[0] == "why" else max(map(cell_len, column)) + 1 for column in columns)
 
 
 def _short(number: int | None) -> str:

@@ -26,6 +26,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hugginggpt.index.errors import IndexBuildError
 from hugginggpt.index.harvest import Tally, complain_if_all_broken
+from hugginggpt.index.manifest import FORMAT
 from hugginggpt.index.sources import Part, Source
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.digest import write_atomically
@@ -122,7 +123,7 @@ def gather(
     """
     parts = source.parts()
     with _writable(folder):
-        state = _resumed(folder, f"{source.key} {' '.join(sorted(tasks))}")
+        state = _resumed(folder, f"{FORMAT} {source.key} {' '.join(sorted(tasks))}")
         states = [_sound_part(folder, part) for part in range(len(parts))]
         missing = [part for part, read in enumerate(states) if not read.done]
         rows = [read.tally.read for read in states]

@@ -40,7 +40,7 @@ from hugginggpt.tools.digest import sha256_of_all, write_atomically
 from hugginggpt.tools.encoder import Encoder
 
 NAME = "manifest.json"
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of manifests and of what they name; indexes of another are built again."""
 CARDS, COLUMNS, VECTORS, WORDS, GONE = KINDS = ("cards", "columns", "vectors", "words", "gone")
 WISHES, TABLE = OWN_KINDS = ("wishes", "table")
@@ -92,7 +92,7 @@ class IndexInfo(BaseModel):
     """What an index is made of and with."""
 
     model_config = ConfigDict(frozen=True)
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     source: str
     """Where its models are from, see origin.py."""
     gathered: str = ""

@@ -166,6 +166,11 @@ def _license(row: Row, tags: list[str], stated: Facts) -> str:
     """As the Hub writes it: the column, else the card's, else the tag."""
     tagged = next((tag[len("license:") :] for tag in tags if tag.startswith("license:")), "")
     written = _text(row.get("license")) or next(iter(words(stated, "license")), "") or tagged
+    return license_id(written)
+
+
+def license_id(written: str) -> str:
+    """A licence as the Hub writes it: `apache-2.0` for `Apache 2.0`."""
     return re.sub(r"[^a-z0-9.+-]+", "-", written.strip().lower()).strip("-")
 
 

@@ -191,7 +191,7 @@ def test_a_damaged_manifest_is_named(tmp_path, encoder, how, ensured):
 @pytest.mark.parametrize(
     ("format_", "told"),
     [
-        (2, "format 2, by an older hugginggpt; this one reads 3: build it again"),
+        (3, "format 3, by an older hugginggpt; this one reads 4: build it again"),
         (
             4,
             "format 4, by a newer hugginggpt; this one reads 3: upgrade hugginggpt, or build it again",
@@ -209,7 +209,7 @@ def test_an_index_of_another_format_is_told_from_a_damaged_one(tmp_path, encoder
 
 def test_a_starter_index_of_another_format_is_built_again(tmp_path, encoder, ensured):
     build_starter(tmp_path, encoder)
-    restated(tmp_path / manifest.NAME, format=2)
+    restated(tmp_path / manifest.NAME, format=3)
     assert ensured(tmp_path).info.models == len(starter_cards())
 
 

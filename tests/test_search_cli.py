@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 import pytest
 
@@ -56,6 +58,7 @@ def test_a_model_without_the_words_was_found_by_meaning(folder, capsys):
     [
         (["--license", "permissive"], {"a/en-de", "builtin/pocketsphinx-en-us"}),
         (["--license", "CC-BY-NC-4.0"], {"b/opus"}),
+        (["--license", "CC BY NC 4.0"], {"b/opus"}),
         (["--language", "German"], {"a/en-de"}),
         (["--language", "de"], {"a/en-de"}),
         (["--max-params", "1.5B"], {"a/en-de"}),
@@ -106,6 +109,59 @@ def test_json_has_the_tag_of_the_hub(folder, capsys):
     assert (row["task"], row["tag"]) == ("text-generation", "conversational")
 
 
+@pytest.fixture
+def on_a_terminal(monkeypatch):
+    def sized(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    return sized
+
+
+def test_on_a_wide_terminal_there_is_a_row_per_model(folder, capsys, on_a_terminal):
+    on_a_terminal(120)
+    assert main(["index", "search", "German translation", "--index", folder, "--top-k", "1"]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert [word for word in ("model", "task", "why", "licence", "size", "runs on") if word in heading]
+    assert row.split()[:2] == ["a/en-de", "translation"]
+
+
+@pytest.mark.parametrize("width", [30, 60])
+def test_on_a_narrow_terminal_an_id_is_still_whole_and_facts_are_below_it(
+    folder, capsys, on_a_terminal, width
+):
+    on_a_terminal(width)
+    assert main(["index", "search", "speech", "--index", folder, "--top-k", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "builtin/pocketsphinx-en-us" in printed.replace("\n", "")
+    assert "licence bsd-2-clause" in " ".join(printed.replace("|", " ").split())
+
+
+def test_words_need_no_quotation_marks(folder, capsys):
+    assert main(["index", "search", "German", "translation", "--index", folder, "--top-k", "1"]) == 0
+    assert lines(capsys)[0][2] == "task: translation; text: German"
+
+
+def test_where_nothing_passes_a_line_says_what_was_asked_for(folder, capsys):
+    flags = ["--license", "mitt", "--max-params", "1k", "--runtime", "builtin"]
+    assert main(["index", "search", "a", "--index", folder, *flags]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "passes --license mitt, --max-params 1k, --runtime builtin; what a card does not" in told.err
+
+
+def test_a_folder_without_an_index_is_not_made_one_by_a_search(tmp_path, capsys):
+    assert main(["index", "search", "cats", "--index", str(tmp_path / "typo")]) == 2
+    assert "typo: no index here" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_misspelt_task_is_told_the_nearest(folder, capsys):
+    assert main(["index", "search", "a", "--task", "translaton", "--index", folder]) == 2
+    assert "did you mean translation?" in capsys.readouterr().err
+
+
 def test_json_has_the_card_and_what_the_table_says(folder, capsys):
     assert main(["index", "search", "German", "--json", "--top-k", "1", "--index", folder]) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -122,6 +178,13 @@ def test_a_batch_as_json_is_one_list(folder, tmp_path, capsys):
     path.write_text('{"id": 1, "query": "cats"}\n{"id": 2, "query": "a letter"}')
     assert main(["index", "search", "--batch", str(path), "--json", "--index", str(folder)]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == [1, 2]
+
+
+def test_a_batch_may_come_from_stdin_with_any_character_in_its_queries(folder, capsys, monkeypatch):
+    queries = '\ufeff{"id": 1, "query": "into\u2028German"}\r\n{"id": 2, "query": "a letter"}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(queries.encode())))
+    assert main(["index", "search", "--batch", "-", "--index", folder]) == 0
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == [1, 2]
 
 
 def test_a_batch_gives_a_line_of_ids_per_query(folder, tmp_path, capsys):
@@ -143,7 +206,9 @@ def test_a_batch_gives_a_line_of_ids_per_query(folder, tmp_path, capsys):
         ("nonsense", "queries.jsonl:2: not JSON"),
         ('{"query": "a"}', 'queries.jsonl:2: has no "id"'),
         ("[1]", 'queries.jsonl:2: has no "id"'),
+        ('{"id": true, "query": "a"}', 'queries.jsonl:2: has no "id"'),
         ('{"id": 1}', 'queries.jsonl:2: has no "query"'),
+        (r'{"id": 1, "query": "\ud800"}', 'queries.jsonl:2: has no "query"'),
         ('{"id": 1, "query": " "}', 'queries.jsonl:2: has no "query"'),
         ('{"id": 1, "query": "a", "task": "flying"}', "queries.jsonl:2: flying: not a task"),
     ],
@@ -162,6 +227,7 @@ def test_a_bad_line_of_a_batch_is_named_before_anything_is_printed(folder, tmp_p
     ("arguments", "complaint"),
     [
         ([], "nothing to search for"),
+        (["a\udcff"], "the words are not UTF-8 text"),
         (["a", "--batch", "x.jsonl"], "WORDS and --batch"),
         (["--batch", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["a", "--language", "klingonese"], "--language klingonese: not a language"),
