@@ -1,6 +1,7 @@
 """What a card states about itself in the YAML above its text."""
 
 import re
+from collections.abc import Mapping
 
 Facts = dict[str, str | list[str]]
 
@@ -28,10 +29,12 @@ def split(card: str) -> tuple[Facts, str]:
     return facts, card[block.end() :]
 
 
-def words(facts: Facts, key: str) -> list[str]:
-    """A fact as a list, however it is written."""
-    value = facts.get(key, [])
-    return [value] if isinstance(value, str) else value
+def words(facts: Mapping[str, object], key: str) -> list[str]:
+    """A fact as a list, however it is written; what is no word in it is passed over."""
+    value = facts.get(key)
+    return [
+        word for word in (value if isinstance(value, list) else [value]) if word and isinstance(word, str)
+    ]
 
 
 def _parsed(entry: str) -> tuple[str, str | list[str]]:

@@ -80,6 +80,8 @@ def build_from(
     with build.lock(folder), ray_engine.cluster() if engine == "ray" else nullcontext() as cluster:
         each = cluster.each if cluster else here
         gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered, each)
+        if not gathered.tally.kept:
+            raise IndexBuildError(_none_kept(gathered.tally, origin))
         packaged = [*_packaged(origin)]
         parts, total = chain(_parts(gathered), [packaged]), gathered.tally.kept + len(packaged)
         loaded, keep = encoder(), folder / STAGING / _VECTORS
@@ -137,6 +139,11 @@ def update(
         info = update_index(folder, blocks, removed, str(updated), news)
         shutil.rmtree(folder / _CHANGES)
     return Outcome(info, gathered.tally, gathered.repeated, len(changed), refreshed, len(removed))
+
+
+def _none_kept(tally: Tally, origin: Origin) -> str:
+    wanted = f" of {', '.join(origin.tasks)}" if origin.tasks else " whose task is stated or clear"
+    return f"{origin.where or 'the Hub'}: no model{wanted} among {tally.read} rows; there is nothing to build"
 
 
 def _table(gathered: Gathered, encoder: Callable[[], Encoder], keep: Path) -> Callable[[], Encoder]:

@@ -6,12 +6,14 @@ Columns, of which only `id` (or `modelId`) is needed; others than these are pass
     config, safetensors, gguf, gated, inferenceProviderMapping, siblings, cardData
     or, for a card of our own: id, task, summary and the other fields of `ModelCard`
 
-All is told as the Hub states it; what is guessed is the task of a model that has none (`inferred`).
+An object or a list may be JSON in a text, and NaN is what is not known, as tables without nested columns have
+them. All is told as the Hub states it; what is guessed is the task of a model that has none (`inferred`).
 """
 
+import json
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -45,8 +47,20 @@ COLUMNS = frozenset(ModelCard.model_fields) | {
 }
 """The columns that are read."""
 
+_NESTED: dict[str, type | tuple[type, ...]] = {
+    "cardData": Mapping,
+    "config": Mapping,
+    "gguf": Mapping,
+    "inferenceProviderMapping": (Mapping, list),
+    "safetensors": Mapping,
+    "siblings": list,
+    "tags": list,
+}
+
 # Both become parts of paths where models are downloaded to.
 _ID = re.compile(r"(?!\.+(?:/|$))[\w.-]+(?:/(?!\.+$)[\w.-]+)?")
+_OPEN = (None, False, "", "False", "false")  # of `gated`; tables of text have words for it
+_MILLISECONDS = 1e11  # since 1970; so many seconds are the year 5138
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _QUANTISED = re.compile(
     r"[-_.](?:i1-)?(?:gguf|gptq|awq|exl[23]|mlx|[48]-?bit|bnb|int[48]|fp8|w4a16|ggml|nf4)\b", re.IGNORECASE
@@ -64,17 +78,34 @@ class RowError(ValueError):
 
 def card_of(row: Row) -> ModelCard | None:
     """The model of a row; None where its task cannot be told. Raises `RowError`."""
+    row = {column: value for column, value in row.items() if value == value}  # noqa: PLR0124, drops NaN
     id_ = row.get("id") or row.get("modelId")
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
-        raise RowError(f"id: {str(id_)[:80]!r} is not the id of a model, like owner/name")
+        raise RowError(f"id: {str(id_ or '')[:80]!r} is not the id of a model, like owner/name")
     if "task" in row and "pipeline_tag" not in row:
         return _own(row)
     try:
-        return _card(id_, row)
+        return _card(id_, {**row, **{column: _nested(row, column) for column in _NESTED}})
     except ValidationError as error:
         raise RowError(_first(error)) from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except RowError:
+        raise
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RowError(f"{id_}: a column has not the type that it should ({error})") from error
+
+
+def _nested(row: Row, column: str) -> Any:  # noqa: ANN401, what JSON can say
+    """An object or a list, also where it is written as JSON, or tags as words with commas between them."""
+    value = row.get(column)
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            if column == "tags":
+                value = [word.strip(" '\"") for word in value.strip("[] ").split(",")]
+    if value and not isinstance(value, _NESTED[column]):
+        raise RowError(f"{column}: {str(value)[:80]!r} is not what the Hub has there, nor JSON of it")
+    return value or None
 
 
 def _own(row: Row) -> ModelCard:
@@ -101,9 +132,12 @@ def _renamed(card: ModelCard) -> ModelCard:
 
 
 def _card(id_: str, row: Row) -> ModelCard | None:
-    stated, text = front_matter.split(_text(row.get("card")))
+    card = row.get("card") or ""
+    if not isinstance(card, str):
+        raise RowError(f"card: {str(card)[:80]!r} is not the text of a README")
+    stated, text = front_matter.split(card)
     stated = {**stated, **(row.get("cardData") or {})}
-    tags = list(dict.fromkeys([*map(str, _list(row.get("tags"))), *words(stated, "tags")]))
+    tags = list(dict.fromkeys([*words(row, "tags"), *words(stated, "tags")]))
     config = row.get("config") or {}
     architecture = _architecture(config)
     library = (_text(row.get("library_name")) or _text(stated.get("library_name"))).lower()
@@ -128,7 +162,7 @@ def _card(id_: str, row: Row) -> ModelCard | None:
         downloads=row.get("downloads"),
         likes=row.get("likes"),
         revision=_commit(row.get("sha")),
-        gated=bool(row.get("gated")),
+        gated=row.get("gated") not in _OPEN,
         updated=_day(row.get("lastModified") or row.get("last_modified")),
         architecture=architecture,
         base_model=_copied(id_, tags, stated),
@@ -165,8 +199,7 @@ def _architecture(config: Mapping[str, Any]) -> str:
 def _license(row: Row, tags: list[str], stated: Facts) -> str:
     """As the Hub writes it: the column, else the card's, else the tag."""
     tagged = next((tag[len("license:") :] for tag in tags if tag.startswith("license:")), "")
-    written = _text(row.get("license")) or next(iter(words(stated, "license")), "") or tagged
-    return license_id(written)
+    return license_id(next(iter([*words(row, "license"), *words(stated, "license"), tagged])))
 
 
 def license_id(written: str) -> str:
@@ -184,9 +217,15 @@ def _parameters(row: Row) -> int | None:
 
 
 def _day(written: object) -> date | None:
+    """Of a time, a day, a text that begins with it, or seconds or milliseconds since 1970."""
     if isinstance(written, datetime):
         return written.date()
-    return date.fromisoformat(written[:10]) if isinstance(written, str) and written else None
+    if isinstance(written, int | float):
+        seconds = written / 1000 if written > _MILLISECONDS else written
+        return datetime.fromtimestamp(seconds, UTC).date()
+    if isinstance(written, str):
+        return date.fromisoformat(written[:10])
+    return written if isinstance(written, date) else None
 
 
 def _copied(id_: str, tags: list[str], stated: Facts) -> str:

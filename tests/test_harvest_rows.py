@@ -102,6 +102,52 @@ def test_an_id_that_could_be_a_path_is_no_model(id_):
         card_of({"id": id_, "task": "translation", "summary": "Translates."})
 
 
+@pytest.mark.parametrize(
+    ("changes", "field", "read"),
+    [
+        ({"tags": '["license:mit", "fr"]', "card": ""}, "languages", ("fr",)),
+        ({"tags": "['license:mit', 'fr']", "card": ""}, "license", "mit"),
+        ({"tags": "license:mit, fr", "card": ""}, "languages", ("fr",)),
+        ({"config": '{"architectures": ["BertForMaskedLM"]}'}, "architecture", "BertForMaskedLM"),
+        ({"cardData": '{"license": "isc"}'}, "license", "isc"),
+        ({"safetensors": '{"total": 5}'}, "parameters", 5),
+        ({"license": ["cc-by-4.0", "mit"]}, "license", "cc-by-4.0"),
+        ({"downloads": "1234.0"}, "downloads", 1234),
+        ({"downloads": float("nan"), "tags": float("nan"), "card": float("nan")}, "downloads", None),
+        ({"gated": "False"}, "gated", False),
+        ({"gated": "manual"}, "gated", True),
+        ({"lastModified": date(2026, 8, 1)}, "updated", date(2026, 8, 1)),
+        ({"lastModified": 1_785_542_400}, "updated", date(2026, 8, 1)),
+        ({"lastModified": 1_785_542_400_000}, "updated", date(2026, 8, 1)),
+        ({"lastModified": None}, "updated", None),
+    ],
+)
+def test_a_column_is_read_as_other_tools_write_it(changes, field, read):
+    assert getattr(made(**changes), field) == read
+
+
+def test_what_a_card_states_as_nothing_or_as_no_word_is_passed_over():
+    stated = dict.fromkeys(("tags", "license", "base_model", "datasets"))
+    card = made(card="", tags=["de"], cardData={**stated, "language": ["fr", None, 3]})
+    assert (card.languages, card.license, card.base_model) == (("fr",), "", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"config": "a text"}, "config: 'a text' is not what the Hub has there"),
+        ({"safetensors": 123}, "safetensors: '123' is not"),
+        ({"card": {"text": "Sings."}}, "card: .* is not the text of a README"),
+        ({"downloads": "many"}, "downloads: "),
+        ({"lastModified": "yesterday"}, "yesterday"),
+        ({"lastModified": 1e300}, "acme/parrot-7B: a column has not the type"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_named(changes, complaint):
+    with pytest.raises(RowError, match=complaint):
+        made(**changes)
+
+
 def test_only_a_commit_is_a_revision():
     assert made(sha="../../other").revision is None
     with pytest.raises(RowError, match="is not a commit"):

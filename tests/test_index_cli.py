@@ -38,6 +38,22 @@ def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, caps
     assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\tmeaning\t-\t1.3M\t-\t")
 
 
+@pytest.mark.parametrize(
+    ("rows", "flags", "complaint"),
+    [
+        ("", [], "cards.jsonl: no model whose task is stated or clear among 0 rows"),
+        ('{"id": "a/b"}\n{"id": "a/c"}', [], "no model whose task is stated or clear among 2 rows"),
+        (json.dumps(CARD), ["--task", "translation"], "cards.jsonl: no model of translation among 1 rows"),
+    ],
+)
+def test_a_file_without_a_model_that_can_be_kept_is_named(tmp_path, cards, capsys, rows, flags, complaint):
+    cards.write_text(rows)
+    assert main(["index", "build", "--from", str(cards), "--index", str(tmp_path / "index"), *flags]) == 2
+    told = capsys.readouterr().err
+    assert complaint in told
+    assert told.count("\n") == 1
+
+
 def test_without_ray_or_a_cluster_where_one_is_named_a_line_says_so(tmp_path, cards, capsys, monkeypatch):
     build = ["index", "build", "--from", str(cards), "--index", str(tmp_path / "index"), "--engine", "ray"]
     monkeypatch.setenv("RAY_ADDRESS", "nonsense")
