@@ -29,6 +29,8 @@ def process() -> Never:
     """The `hugginggpt` program. Does not wait for threads that still work on what was stopped."""
     # Read when langgraph is imported: threads are read back as the graph's own types and as no others.
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+    # Its own handler writes to the terminal, between the rows of a progress bar.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         if sys.argv[1:] and sys.argv[1] in _COMMANDS:
             _log_to_file()

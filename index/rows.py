@@ -88,8 +88,8 @@ def card_of(row: Row) -> ModelCard | None:
         return _card(id_, {**row, **{column: _nested(row, column) for column in _NESTED}})
     except ValidationError as error:
         raise RowError(_first(error)) from error
-    except RowError:
-        raise
+    except RowError as error:
+        raise RowError(f"{id_}: {error}") from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RowError(f"{id_}: a column has not the type that it should ({error})") from error
 

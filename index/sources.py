@@ -86,15 +86,16 @@ class Files:
         """`endpoint` is the Hub's address for `hf://`, else huggingface_hub's. Raises `CardError`."""
         self.where = where
         try:
-            files, names, sizes = _listed(where, endpoint)
+            files, found = _listed(where, endpoint)
         except (OSError, ValueError, ImportError) as error:
             raise CardError(f"{where}: cannot be read ({_reason(error)}); {_WANTED}") from error
-        if not names:
+        if not found:
             raise CardError(f"{where}: no {', '.join(_KINDS)} there; {_WANTED}")
-        self.key = json.dumps([where, *zip(names, sizes, strict=True)])
+        # Of files that do not say when they were written, another size tells that they are others.
+        self.key = json.dumps([where, *((name, size, str(written)) for name, size, written in found)])
         self._parts: list[FilePart] = []
         self._sizes: list[float] = []
-        for name, size in zip(names, sizes, strict=True):
+        for name, size, _ in found:
             of = max(1, round(size / _PART)) if name.endswith(".parquet") else 1
             self._parts += [FilePart(files, name, number, of) for number in range(of)]
             self._sizes += [size / of] * of
@@ -117,7 +118,8 @@ class Files:
 _WANTED = "give JSON lines or Parquet with a model a row"
 
 
-def _listed(where: str, endpoint: str | None) -> "tuple[AbstractFileSystem, list[str], list[int]]":
+def _listed(where: str, endpoint: str | None) -> "tuple[AbstractFileSystem, list[tuple[str, int, object]]]":
+    """The files, each with its size in bytes and when it was written, where that is known."""
     from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
     options: dict[str, Any] = {"endpoint": endpoint} if where.startswith("hf://") and endpoint else {}
@@ -128,7 +130,10 @@ def _listed(where: str, endpoint: str | None) -> "tuple[AbstractFileSystem, list
         names = [name for name in files.find(path) if name.endswith(_KINDS)]
     else:
         names = [path]
-    return files, sorted(names), [files.size(name) for name in sorted(names)]
+    told = [(name, files.info(name)) for name in sorted(names)]
+    return files, [
+        (name, info["size"], info.get("mtime")) for name, info in told if info["type"] != "directory"
+    ]
 
 
 def _lines(file: IO[bytes], part: FilePart, skipped: int) -> Iterator[tuple[Rows, int, float]]:

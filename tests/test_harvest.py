@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from datetime import date
 
 import pyarrow as pa
@@ -155,6 +156,19 @@ def stop_at(rows):
             raise StoppedError
 
     return progress
+
+
+def test_a_file_that_was_written_anew_in_between_is_read_anew_though_its_size_is_the_same(tmp_path):
+    path = lines(tmp_path / "cards.jsonl", [row("x")])
+    gather(Files(str(path)), tmp_path / "staging")
+    os.utime(lines(path, [row("y")]), (1, 1))
+    assert ids(gather(Files(str(path)), tmp_path / "staging")) == ["a/y"]
+
+
+def test_folders_that_a_pattern_names_too_are_passed_over(tmp_path):
+    (tmp_path / "folder").mkdir()
+    lines(tmp_path / "cards.jsonl", [row("x")])
+    assert ids(gather(Files(f"{tmp_path}/*"), tmp_path.with_name("staging"))) == ["a/x"]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])

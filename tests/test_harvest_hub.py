@@ -334,6 +334,14 @@ def started(hub, home):
     return start
 
 
+def test_a_server_that_is_asked_again_leaves_the_terminal_to_the_progress_bar(hub, tmp_path, started):
+    hub.fails["cursor=10"] = [Fails(429, {"Retry-After": "0"})]
+    process = started("build", "--all", "--no-cards", "--index", str(tmp_path / "index"))
+    _, told = process.communicate(timeout=120)
+    assert (process.returncode, hub.asked("cursor=10")["GET"]) == (0, 2)
+    assert "429" not in told
+
+
 def test_a_build_that_is_stopped_says_so_and_goes_on_when_started_again(hub, tmp_path, started, encoder):
     folder = tmp_path / "index"
     hub.fails["cursor=10"] = [Fails(503, stall=30)]

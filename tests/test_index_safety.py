@@ -193,8 +193,8 @@ def test_a_damaged_manifest_is_named(tmp_path, encoder, how, ensured):
     [
         (3, "format 3, by an older hugginggpt; this one reads 4: build it again"),
         (
-            4,
-            "format 4, by a newer hugginggpt; this one reads 3: upgrade hugginggpt, or build it again",
+            5,
+            "format 5, by a newer hugginggpt; this one reads 4: upgrade hugginggpt, or build it again",
         ),
     ],
 )
