@@ -101,13 +101,15 @@ def _encoder(home: "Home") -> Finding:
 
 
 def _index(home: "Home") -> Finding:
-    from hugginggpt.index import ModelIndexError, index_info
+    from hugginggpt.index import ModelIndexError, NoIndexError, index_info
     from hugginggpt.tools.encoder import encoder_availability
 
     try:
         info = index_info(home.index)
-    except ModelIndexError as error:
+    except NoIndexError as error:
         return Finding("index", "not built yet", str(error))
+    except ModelIndexError as error:
+        return Finding("index", "cannot be used", str(error))
     return Finding(
         "index",
         f"{info.models} models, built {info.created} with {info.encoder}, in {home.index}",

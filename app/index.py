@@ -28,7 +28,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     build = commands.add_parser(
         "build",
         help="build it anew and switch to it",
-        description="Without --top, --all or --from: the starter's models. Stopped, the same call goes on.",
+        description="Build it anew and switch to it; until then the old one is in use. Say where its models "
+        "come from: --top, --all or --from. Without one: well-known models, a list that comes with the "
+        "package. Stopped, or killed, the same command goes on where it was.",
     )
     source = build.add_mutually_exclusive_group()
     source.add_argument("--top", metavar="N", type=int, help="the Hub's N most downloaded models")
@@ -37,12 +39,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         "--from",
         dest="source",
         metavar="FILE",
-        help="models of JSON lines or Parquet: a file, a folder, hf://datasets/OWNER/NAME",
+        help="a model a row, of JSON lines (.jsonl, .jsonl.gz) or Parquet: a file, a folder, "
+        "hf://datasets/OWNER/NAME. Columns: id, and any of pipeline_tag, card (README's text), tags, "
+        "downloads, likes, license, library_name, lastModified, sha",
     )
     build.add_argument(
-        "--task", metavar="TASK", action="append", default=[], help="only of this task; repeatable"
+        "--task", metavar="TASK", action="append", default=[], help="only models of this task; repeatable"
     )
-    build.add_argument("--cards", metavar="FILE", help="texts of cards, as --from; else a request per model")
+    build.add_argument(
+        "--cards",
+        metavar="FILE",
+        help="texts of the Hub's cards, a file as for --from; else a request per model",
+    )
     build.add_argument(
         "--static",
         action="store_true",
@@ -51,7 +59,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     build.add_argument(
         "--engine", choices=["local", "ray"], default="local", help="read and embed on a Ray cluster, or here"
     )
-    update = commands.add_parser("update", help="take in what changed on the Hub since it was built")
+    update = commands.add_parser(
+        "update",
+        help="take in what changed on the Hub since it was built",
+        description="Take in what changed on the Hub since it was built or updated: new commits of its "
+        "models, and new models where it is of all of the Hub. Stopped, the same command goes on where it "
+        "was.",
+    )
     update.add_argument(
         "--deleted", action="store_true", help="also remove what the Hub does not have any more"
     )
@@ -65,13 +79,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         command.add_argument(
             "--no-cards", action="store_true", help="do not fetch the text of each model's card"
         )
-    search = commands.add_parser("search", help="find models by what they do")
+    search = commands.add_parser(
+        "search",
+        help="find models by what they do",
+        description="Print the models that fit best, with why each was found and where it could run: a "
+        "table on a terminal, else a line per model with tabs between.",
+    )
     app_search.add_arguments(search)
     info = commands.add_parser("info", help="what it holds, and what it was made with")
     info.add_argument("--verify", action="store_true", help="read all its files and say which is damaged")
     for command in (build, update, search, info):
         command.add_argument(
-            "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX)"
+            "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX, else the user's)"
         )
     build.add_argument(
         "--encoder", metavar="MODEL", help="a model of the Hub or a folder (default HUGGINGGPT_ENCODER)"

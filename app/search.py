@@ -42,11 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--task", metavar="TASK", help="only models of this task, or of this tag of the Hub")
     parser.add_argument(
-        "--license", metavar="ID", help="only of this licence; permissive: any that allows everything"
+        "--license",
+        metavar="ID",
+        help="only of this licence: mit, apache-2.0; permissive: any that allows any use",
     )
     parser.add_argument("--language", metavar="CODE", help="only for this language: de, German")
-    parser.add_argument("--max-params", metavar="N", help="only up to this many weights: 400M, 7B")
-    parser.add_argument("--runtime", metavar="NAME", help="only what this runtime can run")
+    parser.add_argument("--max-params", metavar="N", help="only up to so many weights: 400M, 7B")
+    parser.add_argument(
+        "--runtime", metavar="NAME", help="only what this one can run: builtin, local, providers"
+    )
     parser.add_argument("--top-k", metavar="K", type=int, default=10, help="how many models (default 10)")
     parser.add_argument(
         "--batch",

@@ -111,6 +111,15 @@ def test_doctor_says_what_to_do_about_what_is_missing(capsys, monkeypatch):
     assert "hugginggpt index build" in findings["index"]["advice"]
 
 
+def test_doctor_tells_an_index_of_another_version_from_none(tmp_path, capsys, monkeypatch):
+    (tmp_path / "manifest.json").write_text('{"format": 3, "encoder": "acme/encoder"}')
+    monkeypatch.setenv("HUGGINGGPT_INDEX", str(tmp_path))
+    assert main(["doctor", "--json"]) == 0
+    (index,) = (finding for finding in json.loads(capsys.readouterr().out) if finding["about"] == "index")
+    assert "cannot be used" in index.values()
+    assert "an older hugginggpt" in index["advice"]
+
+
 def test_a_language_model_that_does_not_answer_is_told_and_planned_without(capsys, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_MODEL", "none")
