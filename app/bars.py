@@ -1,8 +1,9 @@
-"""A progress bar of a build, with rate and time left, on a terminal; nothing elsewhere."""
+"""The progress of a build, with rate and time left: a bar on a terminal, a line a minute elsewhere."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from hugginggpt.index.refresh import Watch
 
 
+_EVERY = 60.0  # seconds between lines
+
+
 class _Bar:
     """One row that shows one step after the other."""
 
@@ -19,14 +23,25 @@ class _Bar:
         self._progress = progress
         self._row = progress.add_task("starting", total=None, count="")
         self._step, self._first, self._began = "", 0, 0.0
+        self._told = time.monotonic()
 
     def show(self, step: str, done: int, share: float | None) -> None:
         """So many are done of the step, which is this share of them, 0 to 1, where that is known."""
         if step != self._step:
             self._step, self._first, self._began = step, done, time.monotonic()
             self._progress.reset(self._row, description=step, total=None if share is None else 1.0)
-        rate = (done - self._first) / max(0.1, time.monotonic() - self._began)
-        self._progress.update(self._row, completed=share or 0.0, count=f"{done:,}, {rate:,.0f}/s")
+        now = time.monotonic()
+        rate = (done - self._first) / max(0.1, now - self._began)
+        count = f"{done:,}, {rate:,.0f}/s"
+        self._progress.update(self._row, completed=share or 0.0, count=count)
+        if self._progress.disable and now - self._told >= _EVERY:
+            self._told = now
+            self._progress.console.print(f"{step} {count}{self._ahead(share)}", highlight=False)
+
+    def _ahead(self, share: float | None) -> str:
+        left = self._progress.tasks[0].time_remaining
+        done = "" if share is None else f", {share:.0%}"
+        return done if left is None else f"{done}, {timedelta(seconds=round(left))} left"
 
 
 @contextmanager
