@@ -202,7 +202,7 @@ def _update(args: argparse.Namespace, folder: Path, home: "Home") -> int:
         )
     figures = f", {outcome.refreshed} with other downloads or likes" if outcome.refreshed else ""
     print(
-        f"{outcome.changed} models new or changed, {outcome.removed} removed{figures}; "
+        f"{_count(outcome.changed, 'model')} new or changed, {outcome.removed} removed{figures}; "
         f"{_held(outcome.info)} in {folder}"
     )
     _tell_left_out(outcome)
@@ -214,8 +214,12 @@ def _held(info: "IndexInfo") -> str:
     from hugginggpt.tools.tasks import TASKS
 
     others = sum(task not in TASKS for task in info.tasks)
-    told = f"{info.models} models for {len(info.tasks) - others} tasks"
-    return f"{told} and {others} other tag{'s'[: others > 1]} of the Hub" if others else told
+    told = f"{_count(info.models, 'model')} for {_count(len(info.tasks) - others, 'task')}"
+    return f"{told} and {_count(others, 'other tag')} of the Hub" if others else told
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s'[: number != 1]}"
 
 
 def _tell_left_out(outcome: "Outcome") -> None:

@@ -94,7 +94,7 @@ def test_figures_outlast_later_updates(top, hub, run, held, tmp_path):
         hub.models["a/03"].facts.update(downloads=downloads)
         run("update")
     hub.models["a/04"].facts.update(lastModified=FAR.isoformat(), license="mit", downloads=50)
-    assert "1 models new or changed, 0 removed; " in run("update")
+    assert "1 model new or changed, 0 removed; " in run("update")
     assert len(index_info(tmp_path).segments) == 2
     assert (held("a/03").downloads, held("a/04").downloads) == (6000, 50)
     for number in range(10):

@@ -33,7 +33,7 @@ def test_search_prints_cards_and_scores_as_json(capsys):
 def test_cards_of_a_file_are_built_into_an_index_and_found(tmp_path, cards, capsys):
     folder = str(tmp_path / "index")
     assert main(["index", "build", "--from", str(cards), "--index", folder]) == 0
-    assert capsys.readouterr().out == f"1 models for 1 tasks in {folder}\n"
+    assert capsys.readouterr().out == f"1 model for 1 task in {folder}\n"
     assert main(["index", "search", "a scarf", "--index", folder]) == 0
     assert capsys.readouterr().out.startswith("a/knitter\ttext-generation\tmeaning\t-\t1.3M\t-\t")
 
@@ -73,7 +73,7 @@ def test_info_tells_tags_that_are_no_task_here_from_tasks(tmp_path, cards, capsy
     assert main(["index", "build", "--from", str(cards), "--index", folder]) == 0
     assert main(["index", "info", "--index", folder]) == 0
     built, info, *_, tag, task = capsys.readouterr().out.splitlines()
-    assert built == info == f"2 models for 1 tasks and 1 other tag of the Hub in {folder}"
+    assert built == info == f"2 models for 1 task and 1 other tag of the Hub in {folder}"
     assert (tag, task) == (
         "     1  reinforcement-learning  (no task here: only found by search)",
         "     1  text-generation",

@@ -116,7 +116,7 @@ def test_an_encoder_of_the_hub_is_fetched_and_one_that_is_gone_is_told(
 def test_an_update_embeds_with_the_encoder_of_the_index(run, model, cards, tiny_hub, tmp_path):
     run("build", "--from", cards, "--encoder", model)
     tiny_hub.add("a/1", pipeline_tag="translation", lastModified=FAR.isoformat(), license="mit")
-    assert "1 models new or changed" in run("update", "--no-cards")
+    assert "1 model new or changed" in run("update", "--no-cards")
     assert len(json.loads(run("search", "knit", "--json"))) == 3
 
 
