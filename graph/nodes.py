@@ -93,7 +93,9 @@ async def _begun(state: State, context: Context, home: Home) -> Update:
     if not await asyncio.to_thread(resources.is_prepared, home):
         tell("notice", message="preparing the encoder and the index of models; this takes a minute, once")
     await asyncio.to_thread(resources.runtimes, home, context)
-    await asyncio.to_thread(resources.index, home)  # says what is wrong with it before anything is planned
+    # What is wrong with them is said before anything is planned.
+    await asyncio.to_thread(resources.encoder, home)
+    await asyncio.to_thread(resources.index, home)
     return begun
 
 
