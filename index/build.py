@@ -1,5 +1,6 @@
 """The builder of every index, the starter's and any other's."""
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from hugginggpt.tools.encoder import Encoder
 
 Progress = embedding.Progress
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
@@ -28,7 +31,7 @@ def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
     held = FileLock(folder / "build.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held.acquire(blocking=wait)
+        _acquire(held, wait=wait)
     except Timeout as error:
         raise IndexBuildError(f"{folder}: another process builds in it") from error
     except OSError as error:
@@ -40,6 +43,16 @@ def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _acquire(held: FileLock, *, wait: bool) -> None:
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            raise
+        _log.warning("%s: another process builds in it; waiting for its end", Path(held.lock_file).parent)
+        held.acquire()
 
 
 def _remove_finished(folder: Path) -> None:

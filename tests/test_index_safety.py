@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hugginggpt.index import (
     IndexBuildError,
     NoIndexError,
     OtherEncoderError,
+    build,
     build_index,
     build_starter,
     ensure_index,
@@ -112,8 +114,27 @@ def test_without_space_the_index_in_use_stays_and_one_line_says_so(tmp_path, enc
 def test_two_processes_that_need_the_starter_at_once_both_get_it(tmp_path, encoder, start):
     processes = [start(tmp_path / "index", "starter") for _ in range(2)]
     told = [process.communicate() for process in processes]
-    assert told == [(f"{len(starter_cards())}\n", "")] * 2
+    assert [out for out, _ in told] == [f"{len(starter_cards())}\n"] * 2
+    waited = f"{tmp_path / 'index'}: another process builds in it; waiting for its end\n"
+    assert {error for _, error in told} <= {"", waited}
     assert stored(tmp_path / "index") == used(tmp_path / "index")
+
+
+def test_a_build_says_that_it_waits_for_another(tmp_path, caplog):
+    def wait():
+        with build.lock(tmp_path):
+            pass
+
+    with build.lock(tmp_path):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        waiting.join(timeout=1)
+        assert waiting.is_alive()
+    waiting.join(timeout=10)
+    assert not waiting.is_alive()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: another process builds in it; waiting for its end"
+    ]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, encoder):
