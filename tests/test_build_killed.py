@@ -1,6 +1,7 @@
 """A build that is killed, again and again, ends as one that was not; so does one with Ray, killed or not."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -103,9 +104,10 @@ def test_with_ray_a_build_that_is_killed_goes_on_and_ends_the_same(tmp_path, car
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    # Nothing of it is read again: it could not be.
-    first.write_bytes(bytes(first.stat().st_size))
-    second.write_bytes(bytes(second.stat().st_size))
+    for path in (first, second):  # nothing of it is read again: it could not be
+        as_it_was = path.stat()
+        path.write_bytes(bytes(as_it_was.st_size))
+        os.utime(path, ns=(as_it_was.st_atime_ns, as_it_was.st_mtime_ns))
     assert started(tmp_path / "index", first.parent, notes, "ray", told).wait() == 0
     assert found(tmp_path / "index") == found(tmp_path / "local")
     assert json.loads(told.read_text()) == {
