@@ -25,6 +25,36 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     about = "The index: which models there are. Built by itself, of well-known models, when first needed."
     parser = subparsers.add_parser("index", help="build, search or describe the index", description=about)
     commands = parser.add_subparsers(dest="subcommand", metavar="build|update|search|info", required=True)
+    build, update = _add_build(commands), _add_update(commands)
+    for command in (build, update):
+        command.add_argument(
+            "--no-cards", action="store_true", help="do not fetch the text of each model's card"
+        )
+    search = commands.add_parser(
+        "search",
+        help="find models by what they do",
+        description="Print the models that fit best, with why each was found and where it could run: a "
+        "table on a terminal, else a line per model with tabs between.",
+    )
+    app_search.add_arguments(search)
+    info = commands.add_parser("info", help="what it holds, and what it was made with")
+    info.add_argument("--verify", action="store_true", help="read all its files and say which is damaged")
+    for command in (build, update, search, info):
+        command.add_argument(
+            "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX, else the user's)"
+        )
+    build.add_argument(
+        "--encoder", metavar="MODEL", help="a model of the Hub or a folder (default HUGGINGGPT_ENCODER)"
+    )
+    for command in (update, search):
+        command.add_argument(
+            "--encoder", metavar="MODEL", help="where the encoder that it was built with is now, if it moved"
+        )
+    for command in (search, info):
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_build(commands: "argparse._SubParsersAction[Parser]") -> Parser:
     build = commands.add_parser(
         "build",
         help="build it anew and switch to it",
@@ -59,6 +89,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
     build.add_argument(
         "--engine", choices=["local", "ray"], default="local", help="read and embed on a Ray cluster, or here"
     )
+    return build
+
+
+def _add_update(commands: "argparse._SubParsersAction[Parser]") -> Parser:
     update = commands.add_parser(
         "update",
         help="take in what changed on the Hub since it was built",
@@ -75,32 +109,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Parser]") -> None:
         help="also downloads and likes of models that did not change "
         "(default: for an index of --top, and with --deleted)",
     )
-    for command in (build, update):
-        command.add_argument(
-            "--no-cards", action="store_true", help="do not fetch the text of each model's card"
-        )
-    search = commands.add_parser(
-        "search",
-        help="find models by what they do",
-        description="Print the models that fit best, with why each was found and where it could run: a "
-        "table on a terminal, else a line per model with tabs between.",
-    )
-    app_search.add_arguments(search)
-    info = commands.add_parser("info", help="what it holds, and what it was made with")
-    info.add_argument("--verify", action="store_true", help="read all its files and say which is damaged")
-    for command in (build, update, search, info):
-        command.add_argument(
-            "--index", metavar="DIR", type=Path, help="its folder (default HUGGINGGPT_INDEX, else the user's)"
-        )
-    build.add_argument(
-        "--encoder", metavar="MODEL", help="a model of the Hub or a folder (default HUGGINGGPT_ENCODER)"
-    )
-    for command in (update, search):
-        command.add_argument(
-            "--encoder", metavar="MODEL", help="where the encoder that it was built with is now, if it moved"
-        )
-    for command in (search, info):
-        command.add_argument("--json", action="store_true", help="print JSON")
+    return update
 
 
 def run(args: argparse.Namespace) -> int:

@@ -120,3 +120,12 @@ def tiny_hub(tiny_folder, tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         server.make = lambda id_, maker, **facts: server.add(id_, tiny_folder(maker), **facts)
         yield server
+
+
+@pytest.fixture
+def paged_hub(tiny_hub):
+    """A Hub of 25 translators, listed 10 to a page, the most downloaded first by their numbers."""
+    tiny_hub.page = 10
+    for number in range(25):
+        tiny_hub.add(f"a/{number:02}", pipeline_tag="translation", downloads=100 - number)
+    return tiny_hub

@@ -26,12 +26,8 @@ FAR = datetime.now(UTC) + timedelta(days=1)
 
 
 @pytest.fixture
-def hub(tiny_hub):
-    """A Hub of 25 translators, listed 10 to a page, the most downloaded first by their numbers."""
-    tiny_hub.page = 10
-    for number in range(25):
-        tiny_hub.add(f"a/{number:02}", pipeline_tag="translation", downloads=100 - number)
-    return tiny_hub
+def hub(paged_hub):
+    return paged_hub
 
 
 @pytest.fixture
