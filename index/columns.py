@@ -5,7 +5,7 @@ catalogue. A fact that a card does not state is `UNKNOWN`.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -97,16 +97,17 @@ class Columns:
         """Which of these rows pass, by all but the task; None for all of them."""
         masks: list[NDArray[np.bool_]] = []
         if where.license is not None:
-            passes = np.array([where.licensed(value) for value in self.meanings["license"]], np.bool_)
-            masks.append(passes[self.fact("license")[rows]])
+            masks.append(self._judged("license", rows, where.licensed))
         if where.language is not None:
-            spoken = (value.split() for value in self.meanings["languages"])
-            passes = np.array([where.speaks(languages) for languages in spoken], np.bool_)
-            masks.append(passes[self.fact("languages")[rows]])
+            masks.append(self._judged("languages", rows, lambda codes: where.speaks(codes.split())))
         if where.tag is not None:
-            passes = np.array([where.tag == value for value in self.meanings["tag"]], np.bool_)
-            masks.append(passes[self.fact("tag")[rows]])
+            masks.append(self._judged("tag", rows, where.tag.__eq__))
         if where.max_parameters is not None:
             known = self.fact("kilo_parameters")[rows]
             masks.append((known != UNKNOWN) & (known <= where.max_parameters // 1000))
         return np.logical_and.reduce(masks) if masks else None
+
+    def _judged(self, column: str, rows: slice, judge: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """What a judge says of these rows, by what their codes in a column mean."""
+        verdicts = np.array([judge(meaning) for meaning in self.meanings[column]], np.bool_)
+        return verdicts[self.fact(column)[rows]]

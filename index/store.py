@@ -93,11 +93,8 @@ class Store:
 
     def card(self, model_id: str) -> ModelCard | None:
         """The model of that id, if the index has it."""
-        for segment in reversed(self._segments):
-            row = segment.catalog.rows_of([model_id]).get(model_id)
-            if row is not None and len(segment.living(np.array([row]))):
-                return segment.cards([row])[0]
-        return None
+        row = self.rows_of([model_id]).get(model_id)
+        return None if row is None else self.rows([row])[0]
 
     def ids(self) -> Iterator[tuple[int, str]]:
         """The rows and ids of all models."""

@@ -93,6 +93,10 @@ def test_a_query_in_another_language_makes_no_model_foreign():
     assert ranking.languages_of("translate the letter into German") == {"en", "de"}
 
 
+def test_a_query_that_is_no_whole_text_names_languages_too():
+    assert ranking.languages_of("read \ud800 this in German") == {"en", "de"}
+
+
 def test_no_score_of_a_task_exceeds_the_most(tmp_path, encoder):
     perfect = card("a/a", downloads=10**10, likes=10**7, updated=TODAY)
     index = build_index(tmp_path, [perfect], encoder)
