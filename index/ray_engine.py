@@ -8,17 +8,20 @@ nobody else, and ended with the build.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hugginggpt.index import embedding
 from hugginggpt.index.errors import IndexBuildError, ModelIndexError
 from hugginggpt.index.gather import Gathered, Step
 from hugginggpt.tools.encoder import Encoder, EncoderError
 
+_PATIENCE = 5.0  # seconds
 _AGAIN = "finished shards are kept: run the same command again. An index that was there is unchanged"
 
 
@@ -123,8 +126,9 @@ def cluster() -> Iterator[Cluster]:
         ) from error
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
+        _knock(os.environ.get("RAY_ADDRESS", ""))
         ray.init(address="auto", **quiet)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         if "RAY_ADDRESS" in os.environ:
             raise IndexBuildError(
                 f"RAY_ADDRESS: no Ray cluster is there ({error}); unset it to build on this machine alone"
@@ -136,3 +140,10 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(ray)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError` or `ValueError` where nobody listens: Ray would wait for minutes."""
+    named = urlsplit(address if "://" in address else f"//{address}")
+    if named.hostname and named.port:
+        socket.create_connection((named.hostname, named.port), timeout=_PATIENCE).close()

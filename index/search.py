@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -48,6 +49,7 @@ class Index:
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._wishes = store.wishes()
         self._lock, self._wishing = Lock(), Lock()
+        self._beside = ThreadPoolExecutor(thread_name_prefix="index")
 
     def prepare(self, *queries: str) -> None:
         """Embed queries ahead of their searches, which is by far the longest part of them."""
@@ -129,8 +131,9 @@ class Index:
     def _relevant(self, query: str, where: Filters, looked_at: int) -> tuple[Rows, Scores, bool]:
         """What is nearest by meaning and by words, its relevance, and whether there is nothing else."""
         vector = self._vector(query)
+        by_words = self._beside.submit(self.store.lexical, query, looked_at, where)
         near, close = self.store.nearest(vector, looked_at, where)
-        worded, shares = self.store.lexical(query, looked_at, where)
+        worded, shares = by_words.result()
         both = np.concatenate([near, worded])
         rows, first, places = np.unique(both, return_index=True, return_inverse=True)
         far = first >= len(near)  # found by words alone

@@ -124,12 +124,10 @@ def _listed(where: str, endpoint: str | None) -> "tuple[AbstractFileSystem, list
 
     options: dict[str, Any] = {"endpoint": endpoint} if where.startswith("hf://") and endpoint else {}
     files, path = url_to_fs(where, **options)
-    if any(letter in path for letter in "*?["):
-        names = files.glob(path)
-    elif files.isdir(path):
-        names = [name for name in files.find(path) if name.endswith(_KINDS)]
-    else:
-        names = [path]
+    names = [path]
+    if (pattern := any(letter in path for letter in "*?[")) or files.isdir(path):
+        several = files.glob(path) if pattern else files.find(path)
+        names = [name for name in several if name.endswith(_KINDS)]
     told = [(name, files.info(name)) for name in sorted(names)]
     return files, [
         (name, info["size"], info.get("mtime")) for name, info in told if info["type"] != "directory"

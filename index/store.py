@@ -11,7 +11,7 @@ from hugginggpt.index import lexical, manifest, wishes
 from hugginggpt.index.filters import EVERYTHING, Filters
 from hugginggpt.index.manifest import IndexInfo
 from hugginggpt.index.segment import Segment
-from hugginggpt.index.vectors import Rows, Scores
+from hugginggpt.index.vectors import Rows, Scores, cosines_of
 from hugginggpt.tools.card import ModelCard
 
 Accepts = Callable[[ModelCard], bool]
@@ -70,26 +70,23 @@ class Store:
     def cosines(self, vector: NDArray[np.float32], rows: Rows) -> Scores:
         """The cosine of the vector, (dimension,), with each of these rows'."""
         cosines = np.empty(len(rows), np.float32)
-        for index, places in self._by_segment(rows):
-            found = self._segments[index].vectors.rows(places - self._starts[index])
-            cosines[np.isin(rows, places)] = found @ vector.reshape(-1)
+        for segment, places, own in self._by_segment(rows):
+            cosines[places] = cosines_of(segment.vectors.rows(own), vector)
         return cosines
 
     def tasks(self, rows: Rows) -> list[str]:
         """The task of each of these rows."""
-        tasks: dict[int, str] = {}
-        for index, places in self._by_segment(rows):
-            found = self._segments[index].tasks_of(places - self._starts[index])
-            tasks.update(zip(places.tolist(), found, strict=True))
-        return [tasks[int(row)] for row in rows]
+        tasks = np.empty(len(rows), np.object_)
+        for segment, places, own in self._by_segment(rows):
+            tasks[places] = segment.tasks_of(own)
+        return list(tasks)
 
     def rows(self, rows: Rows | Sequence[int]) -> list[ModelCard]:
         """The cards of these rows, in that order."""
         cards: dict[int, ModelCard] = {}
-        for index, places in self._by_segment(np.asarray(rows, np.int64)):
-            local = (places - self._starts[index]).tolist()
-            cards.update(zip(places.tolist(), self._segments[index].cards(local), strict=True))
-        return [cards[int(row)] for row in rows]
+        for segment, places, own in self._by_segment(np.asarray(rows, np.int64)):
+            cards.update(zip(places.tolist(), segment.cards(own.tolist()), strict=True))
+        return [cards[place] for place in range(len(rows))]
 
     def card(self, model_id: str) -> ModelCard | None:
         """The model of that id, if the index has it."""
@@ -136,10 +133,8 @@ class Store:
     def fact(self, column: str, rows: Rows) -> NDArray[np.int32]:
         """One fact of these rows, without reading cards: a column of columns.py; -1 where it is not known."""
         facts = np.empty(len(rows), np.int32)
-        for index, segment in enumerate(self._segments):
-            start = self._starts[index]
-            here = (rows >= start) & (rows < start + segment.info.rows)
-            facts[here] = segment.columns.fact(column)[rows[here] - start]
+        for segment, places, own in self._by_segment(rows):
+            facts[places] = segment.columns.fact(column)[own]
         return facts
 
     def _merged(self, k: int, search: Callable[[Segment], tuple[Rows, Scores]]) -> tuple[Rows, Scores]:
@@ -166,7 +161,9 @@ class Store:
                 return rows[kept[:k]], scores[kept[:k]]
             asked *= 4
 
-    def _by_segment(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
+    def _by_segment(self, rows: Rows) -> Iterator[tuple[Segment, NDArray[np.int64], Rows]]:
+        """Each segment that has some of the rows, their places among them, and what it numbers them."""
         owners = np.searchsorted(self._starts, rows, side="right") - 1
-        for index in np.unique(owners).tolist():
-            yield index, rows[owners == index]
+        for owner in set(owners.tolist()):
+            places = np.flatnonzero(owners == owner)
+            yield self._segments[owner], places, rows[places] - self._starts[owner]

@@ -9,6 +9,8 @@ vectors of the best.
 
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -28,12 +30,22 @@ _EXACT = 100_000
 _BITS = 2
 """Up to `_EXACT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
 _REFINED = 200
-_SORTED = 512
-"""Cells that are sorted at first: mostly they have enough rows. To sort all takes as long as the search."""
 _PIECE = 1 << 20
 _RESIDUAL = True  # codes are of the difference from the centroid, which has the smaller range
 _OWNED = True  # the lists are the index's own
 _BY_ROW = False  # rows are found, not places in lists
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """FAISS uses no threads meanwhile: they would wait for more work, on the cores of other searches."""
+    faiss = _faiss()
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 class VectorsWriter:
@@ -46,7 +58,9 @@ class VectorsWriter:
         many = cells.starts[-1] > _EXACT
         self._path = path
         self._whole = whole_path(path) if many else None
-        self._quantizer: Any = faiss.IndexFlatIP(dimension)
+        # Of 16 bits: to look at all centroids takes half as long as of 32, and it is half of a search.
+        halves = faiss.ScalarQuantizer.QT_fp16
+        self._quantizer: Any = faiss.IndexScalarQuantizer(dimension, halves, faiss.METRIC_INNER_PRODUCT)
         self._quantizer.add(cells.centroids)
         self._index = _inverted_file(self._quantizer, number, dimension, many=many)
         self._index.train(sample)
@@ -88,12 +102,12 @@ class Vectors:
         lists = self._index.invlists
         sizes = [lists.list_size(cell) for cell in range(self._index.nlist)]
         self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        self._centroids: NDArray[np.float32] = self._index.quantizer.reconstruct_n(0, self._index.nlist)
         self._halves: Any = faiss.ScalarQuantizer(self._index.d, faiss.ScalarQuantizer.QT_fp16)
         self._whole = whole_path(path).open("rb") if whole_path(path).exists() else None
         if self._whole:
             weakref.finalize(self, self._whole.close)
 
+    @_one_thread()
     def nearest(
         self, vector: NDArray[np.float32], k: int, rows: range, passing: Passing | None
     ) -> tuple[Rows, Scores]:
@@ -101,31 +115,20 @@ class Vectors:
 
         With their cosines. None for `passing`: all pass.
         """
-        cells, near = self._probed(vector, rows, passing)
-        looked_for = max(k, _REFINED) if self._whole else k
-        found = np.full((1, looked_for), -1, np.int64)
-        cosines = np.zeros((1, looked_for), np.float32)
-        if len(cells):
-            faiss = _faiss()
-            parameters = faiss.SearchParametersIVF(nprobe=len(cells), sel=passing and passing.selector)
-            arrays = map(faiss.swig_ptr, (cells, near, cosines, found))
-            self._index.search_preassigned_c(
-                1, faiss.swig_ptr(vector), looked_for, *arrays, _BY_ROW, parameters
-            )
-        there = found[0] >= 0
-        found, cosines = found[0][there], cosines[0][there]
+        found, cosines = self._scanned(vector, max(k, _REFINED) if self._whole else k, rows, passing)
         if not self._whole:
             return found, cosines
-        cosines = self.rows(found) @ vector
+        cosines = cosines_of(self.rows(found), vector)
         best = np.argsort(-cosines, kind="stable")[:k]
         return found[best], cosines[best]
 
+    @_one_thread()
     def rows(self, rows: Rows) -> NDArray[np.float32]:
         """The vectors of these rows, (len(rows), dimension), as exact as they are kept."""
         if self._whole:
             # Not memory-mapped: a page of each would stay in this process's memory.
-            size = 2 * self._index.d
-            read = b"".join(os.pread(self._whole.fileno(), size, row * size) for row in rows.tolist())
+            size, file = 2 * self._index.d, self._whole.fileno()
+            read = b"".join([os.pread(file, size, row * size) for row in rows.tolist()])
             return np.asarray(
                 self._halves.decode(np.frombuffer(read, np.uint8).reshape(-1, size)), np.float32
             )
@@ -133,17 +136,42 @@ class Vectors:
             self._index.make_direct_map()
         return np.asarray(self._index.reconstruct_batch(rows), np.float32)
 
+    def _scanned(
+        self, vector: NDArray[np.float32], k: int, rows: range, passing: Passing | None
+    ) -> tuple[Rows, Scores]:
+        """The nearest by their codes."""
+        faiss = _faiss()
+        found, cosines = np.full((1, k), -1, np.int64), np.zeros((1, k), np.float32)
+        cells, near = self._probed(vector, rows, passing)
+        if len(cells):
+            parameters = faiss.SearchParametersIVF(nprobe=len(cells), sel=passing and passing.selector)
+            arrays = map(faiss.swig_ptr, (cells, near, cosines, found))
+            self._index.search_preassigned_c(1, faiss.swig_ptr(vector), k, *arrays, _BY_ROW, parameters)
+        there = found[0] >= 0
+        return found[0][there], cosines[0][there]
+
     def _probed(
         self, vector: NDArray[np.float32], rows: range, passing: Passing | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The cells to look at, nearest first, and the cosines of their centroids."""
-        first, last = np.searchsorted(self.starts, (rows.start, rows.stop))
-        sizes = np.diff(self.starts[first : last + 1]) if passing is None else passing.per_cell[first:last]
-        # Not by `@`: BLAS would wake threads for it, and wait for them longer than the product takes.
-        near = np.einsum("ij,j->i", self._centroids[first:last], vector)
-        cells = _nearest(near, sizes)
-        cells = cells[sizes[cells] > 0]
-        return np.asarray(cells + first, np.int64), np.asarray(near[cells], np.float32)
+        """The nearest cells that have `_LOOKED_AT` rows together, nearest first, and their cosines.
+
+        All cells where they have less.
+        """
+        faiss = _faiss()
+        first, last = (int(cell) for cell in np.searchsorted(self.starts, (rows.start, rows.stop)))
+        sizes = np.diff(self.starts) if passing is None else passing.per_cell
+        cells, there = last - first, int(sizes[first:last].sum())
+        near, nearest = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64)
+        of_these = faiss.SearchParameters(sel=faiss.IDSelectorRange(first, last))
+        # Twice as many cells as have enough rows on average; mostly these are enough. Else all.
+        for most in (min(cells, 2 * _LOOKED_AT * cells // there + 1), cells) if there else ():
+            near, nearest = self._index.quantizer.search(vector[None], most, params=of_these)
+            if sizes[nearest].sum() >= _LOOKED_AT:
+                break
+        enough = int(np.searchsorted(np.cumsum(sizes[nearest[0]]), _LOOKED_AT)) + 1
+        nearest, near = nearest[0, :enough], near[0, :enough]
+        filled = sizes[nearest] > 0
+        return nearest[filled], near[filled]
 
 
 def _inverted_file(quantizer: Any, number: int, dimension: int, *, many: bool) -> Any:  # noqa: ANN401
@@ -154,16 +182,10 @@ def _inverted_file(quantizer: Any, number: int, dimension: int, *, many: bool) -
     return faiss.IndexIVFScalarQuantizer(*lists, faiss.ScalarQuantizer.QT_fp16, cosine, _RESIDUAL)
 
 
-def _nearest(near: Scores, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The nearest cells that have `_LOOKED_AT` rows together, nearest first; all where they have less."""
-    most = min(len(near), _SORTED)
-    while True:
-        nearest = np.argpartition(-near, most - 1)[:most] if most < len(near) else np.arange(most)
-        nearest = nearest[np.argsort(-near[nearest])]
-        enough = int(np.searchsorted(np.cumsum(sizes[nearest]), _LOOKED_AT)) + 1
-        if enough <= most or most == len(near):
-            return nearest[:enough]
-        most = min(len(near), most * 8)
+def cosines_of(vectors: NDArray[np.float32], vector: NDArray[np.float32]) -> Scores:
+    """The cosine of each of some vectors, (n, dimension), with one, (dimension,); all L2-normalised."""
+    # Not by `@`: BLAS would wake threads for it, and wait for them longer than the product takes.
+    return np.asarray(np.einsum("ij,j->i", vectors, vector), np.float32)
 
 
 def _faiss() -> ModuleType:

@@ -165,8 +165,9 @@ def test_a_file_that_was_written_anew_in_between_is_read_anew_though_its_size_is
     assert ids(gather(Files(str(path)), tmp_path / "staging")) == ["a/y"]
 
 
-def test_folders_that_a_pattern_names_too_are_passed_over(tmp_path):
-    (tmp_path / "folder").mkdir()
+def test_what_is_no_file_of_models_is_passed_over_though_a_pattern_names_it_too(tmp_path):
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "README.md").write_text("cards of ours\n")
     lines(tmp_path / "cards.jsonl", [row("x")])
     assert ids(gather(Files(f"{tmp_path}/*"), tmp_path.with_name("staging"))) == ["a/x"]
 

@@ -54,13 +54,26 @@ def test_a_file_without_a_model_that_can_be_kept_is_named(tmp_path, cards, capsy
     assert told.count("\n") == 1
 
 
-def test_without_ray_or_a_cluster_where_one_is_named_a_line_says_so(tmp_path, cards, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "Invalid address"),
+        ("127.0.0.1:1", "Connection refused"),
+        ("127.0.0.1:1000000", "Port out of range"),
+    ],
+)
+def test_where_ray_s_address_is_wrong_a_line_says_so(tmp_path, cards, capsys, monkeypatch, address, why):
+    monkeypatch.setenv("RAY_ADDRESS", address)
     build = ["index", "build", "--from", str(cards), "--index", str(tmp_path / "index"), "--engine", "ray"]
-    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
     assert main(build) == 2
     error = capsys.readouterr().err
-    assert "RAY_ADDRESS: no Ray cluster is there (Invalid address" in error
+    assert "RAY_ADDRESS: no Ray cluster is there (" in error
+    assert why in error
     assert error.count("\n") == 1
+
+
+def test_without_ray_a_line_says_so(tmp_path, cards, capsys, monkeypatch):
+    build = ["index", "build", "--from", str(cards), "--index", str(tmp_path / "index"), "--engine", "ray"]
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(build) == 2
     assert "pip install 'hugginggpt[ray]'" in capsys.readouterr().err

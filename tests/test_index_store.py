@@ -1,6 +1,9 @@
 import os
+import threading
 
+import faiss
 import numpy as np
+import psutil
 import pytest
 
 from hugginggpt.index import IndexBuildError, manifest, vectors
@@ -270,3 +273,31 @@ def test_in_a_large_task_nearly_all_of_the_nearest_are_found_and_none_that_does_
 
     assert recall(Filters(task="translation"), np.arange(20_000)) > 0.98
     assert recall(Filters(license="mit"), np.arange(0, 20_000, 50)) > 0.98
+
+
+def test_a_search_goes_on_to_far_cells_where_only_these_have_what_passes(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "_LOOKED_AT", 500)
+    points = np.random.default_rng(0).standard_normal((10_000, 8)).astype("f4")
+    points[:, 0] = np.where(np.arange(10_000) < 7_000, 5, -5)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    cards = [card(f"a/{n}", license="gpl-3.0" if n < 7_000 else "mit") for n in range(10_000)]
+    store = Store(tmp_path, write_index(tmp_path, [(cards, points)], Made(), "custom"))
+    assert len(store.nearest(vector(1), 10, Filters(license="mit"))[0]) == 10
+
+
+def test_a_search_starts_no_threads_that_would_take_the_cores_of_others(written):
+    store = written(*((card(f"a/{n}"), vector(1, n)) for n in range(100)))
+    process, started = psutil.Process(), []
+
+    def search():
+        faiss.omp_set_num_threads(2)  # of this thread; the tests have 1
+        before = process.num_threads()
+        for _ in range(3):
+            store.nearest(vector(1), 10)
+            store.cosines(vector(1), np.arange(100))
+        started.append(process.num_threads() - before)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert started == [0]
