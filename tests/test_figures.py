@@ -126,7 +126,10 @@ def test_figures_of_all_of_the_hub_are_refreshed_when_they_are_asked_for(hub, ru
     assert held("builtin/pp-ocr")
 
 
-def test_a_deleted_model_is_removed_where_that_is_asked_for_and_the_hub_says_so(top, hub, run, held):
+def test_a_deleted_model_is_removed_where_that_is_asked_for_and_the_hub_says_so(
+    top, hub, run, held, monkeypatch
+):
+    monkeypatch.setattr("hugginggpt.index.hub._TRIES", 1)
     del hub.models["a/07"]
     hub.models["a/08"].facts.update(pipeline_tag=None)
     run("update")
