@@ -23,6 +23,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from hugginggpt.graph.calls import LLMError
+from hugginggpt.tools.quiet import without_bars
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -193,24 +194,14 @@ def _folder(model: str) -> Path:
 
 def _loaded(folder: Path) -> "TextGenerationPipeline":
     from langchain_huggingface import HuggingFacePipeline
-    from transformers.utils.logging import (
-        disable_progress_bar,
-        enable_progress_bar,
-        is_progress_bar_enabled,
-    )
 
-    drawn = is_progress_bar_enabled()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    with without_bars():
         held = HuggingFacePipeline.from_model_id(
             str(folder),
             task="text-generation",
             model_kwargs={"use_safetensors": True, "trust_remote_code": False, "local_files_only": True},
             batch_size=1,
         )
-    finally:
-        if drawn:
-            enable_progress_bar()  # type: ignore[no-untyped-call]
     loaded: TextGenerationPipeline = held.pipeline
     return loaded
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hugginggpt.tools.digest import sha256_of
+from hugginggpt.tools.quiet import without_bars
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -228,29 +229,20 @@ def sentence_transformer(folder: Path, attention: str | None = None) -> "Sentenc
     `attention` is transformers' name of an implementation; None is the model's own.
     """
     from sentence_transformers import SentenceTransformer
-    from transformers.utils.logging import (
-        disable_progress_bar,
-        enable_progress_bar,
-        is_progress_bar_enabled,
-    )
 
-    drawn = is_progress_bar_enabled()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    chosen = {"attn_implementation": attention} if attention else {}
     try:
-        return SentenceTransformer(
-            str(folder),
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True}
-            | ({"attn_implementation": attention} if attention else {}),
-        )
+        with without_bars():
+            return SentenceTransformer(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True} | chosen,
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(
             f"{folder}: not a sentence-transformers model ({error})".splitlines()[0]
         ) from error
-    finally:
-        if drawn:
-            enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class SentenceTransformerEncoder:

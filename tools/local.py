@@ -13,6 +13,7 @@ from typing import Any
 from hugginggpt.tools import machine, weights
 from hugginggpt.tools.card import ModelCard
 from hugginggpt.tools.pool import Model, Pool
+from hugginggpt.tools.quiet import without_bars
 from hugginggpt.tools.readers import UnreadableError
 from hugginggpt.tools.recipe import Recipe
 from hugginggpt.tools.runtime import Availability, PermanentError, RunError, RuntimeSettings
@@ -213,17 +214,10 @@ def _one_line(kind: str) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No progress bars of transformers while a model is loaded; what libraries log goes where all logs go."""
-    from transformers.utils import logging as told
-
-    drawn = told.is_progress_bar_enabled()
-    told.disable_progress_bar()  # type: ignore[no-untyped-call]
+    """No progress bars while a model is loaded; what libraries log goes where all logs go."""
     for name in ("huggingface_hub", "transformers", "diffusers"):  # each writes on stderr by itself
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    try:
+    with without_bars():
         yield
-    finally:
-        if drawn:
-            told.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hugginggpt.tools import drawing, local_vision, video, weights
 from hugginggpt.tools.card import ModelCard
+from hugginggpt.tools.quiet import without_bars
 from hugginggpt.tools.readers import decode_image
 from hugginggpt.tools.recipe import TRANSFORMERS_FILES, Place, Recipe, names
 from hugginggpt.tools.runtime import PermanentError
@@ -65,15 +66,9 @@ def _loader(kind: str) -> Callable[[Path, Place], Any]:
 def load_pipeline(kind: str, folder: Path, place: Place, **parts: Any) -> Any:  # noqa: ANN401, diffusers
     """A pipeline on its device, without progress bars."""
     import diffusers
-    from diffusers.utils import logging
 
-    drawn = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with without_bars("diffusers"):
         pipe = getattr(diffusers, kind).from_pretrained(folder, **parts, **place.safely)
-    finally:
-        if drawn:
-            logging.enable_progress_bar()
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(place.device)
 
