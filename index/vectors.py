@@ -1,10 +1,10 @@
 """The vectors of a segment, in one FAISS file, row by row as the cards, memory-mapped.
 
 It is an inverted file whose lists are the cells of cells.py: the rows of a list follow each other, and it
-belongs to one task. A search within a task looks at that task's cells alone, nearest first, until it has seen
-`_LOOKED_AT` rows that pass its filters; so it is exact where no more than these pass. Where there are many
-rows, it reads short codes of their vectors (RaBitQ, arXiv 2409.09913), and then, from a second file, the
-vectors of the best.
+belongs to one task. A search within a task looks at that task's cells alone. It is exact, but where there are
+many rows: then it looks at cells, nearest first, until it has seen `_LOOKED_AT` rows that pass its filters,
+reads short codes of their vectors (RaBitQ, arXiv 2409.09913), and then, from a second file, the vectors of
+the best.
 """
 
 import os
@@ -25,7 +25,7 @@ from hugginggpt.index.passing import Passing
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_LOOKED_AT = 20_000
+_LOOKED_AT = 30_000
 _EXACT = 100_000
 _BITS = 2
 """Up to `_EXACT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
@@ -153,10 +153,11 @@ class Vectors:
     def _probed(
         self, vector: NDArray[np.float32], rows: range, passing: Passing | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest cells that have `_LOOKED_AT` rows together, nearest first, and their cosines.
+        """The nearest cells that have enough rows together, nearest first, and their cosines.
 
         All cells where they have less.
         """
+        wanted = _LOOKED_AT if self._whole else _EXACT
         faiss = _faiss()
         first, last = (int(cell) for cell in np.searchsorted(self.starts, (rows.start, rows.stop)))
         sizes = np.diff(self.starts) if passing is None else passing.per_cell
@@ -164,11 +165,11 @@ class Vectors:
         near, nearest = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64)
         of_these = faiss.SearchParameters(sel=faiss.IDSelectorRange(first, last))
         # Twice as many cells as have enough rows on average; mostly these are enough. Else all.
-        for most in (min(cells, 2 * _LOOKED_AT * cells // there + 1), cells) if there else ():
+        for most in (min(cells, 2 * wanted * cells // there + 1), cells) if there else ():
             near, nearest = self._index.quantizer.search(vector[None], most, params=of_these)
-            if sizes[nearest].sum() >= _LOOKED_AT:
+            if sizes[nearest].sum() >= wanted:
                 break
-        enough = int(np.searchsorted(np.cumsum(sizes[nearest[0]]), _LOOKED_AT)) + 1
+        enough = int(np.searchsorted(np.cumsum(sizes[nearest[0]]), wanted)) + 1
         nearest, near = nearest[0, :enough], near[0, :enough]
         filled = sizes[nearest] > 0
         return nearest[filled], near[filled]
