@@ -1,13 +1,18 @@
 """Neighbourhoods of vectors: a task's rows are split into cells, so that a search need not look at all."""
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 256
-"""Rows of a cell, on average."""
+"""Rows of a cell, on average, at most; a task of no more has one cell, others the root of their rows.
+
+Cells of 256 rows in small tasks too would be few and wide: of 300,000 models twice as many rows would
+have to be looked at to find as many of the nearest.
+"""
 
 _TURNS = 8
 _SAMPLE = 48  # vectors per cell that the cells are found by
@@ -46,7 +51,7 @@ def split(
 def _centroids(vectors: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
     import faiss
 
-    number = max(1, len(places) // SIZE)
+    number = max(isqrt(len(places)), len(places) // SIZE) if len(places) > SIZE else 1
     sampled = min(len(places), number * _SAMPLE, _MOST_SAMPLED)
     chosen = np.random.default_rng(0).choice(len(places), sampled, replace=False)
     sample = vectors[np.sort(places[chosen])]

@@ -26,9 +26,8 @@ Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 _LOOKED_AT = 30_000
-_EXACT = 100_000
 _BITS = 2
-"""Up to `_EXACT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
+"""Up to `_LOOKED_AT` rows, codes have 16 bits a number; from there on these, and there is the second file."""
 _REFINED = 200
 _PIECE = 1 << 20
 _RESIDUAL = True  # codes are of the difference from the centroid, which has the smaller range
@@ -55,7 +54,7 @@ class VectorsWriter:
         """`sample`: some of the vectors, by which the range of their numbers is found."""
         faiss = _faiss()
         number, dimension = cells.centroids.shape
-        many = cells.starts[-1] > _EXACT
+        many = cells.starts[-1] > _LOOKED_AT
         self._path = path
         self._whole = whole_path(path) if many else None
         # Of 16 bits: to look at all centroids takes half as long as of 32, and it is half of a search.
@@ -153,11 +152,10 @@ class Vectors:
     def _probed(
         self, vector: NDArray[np.float32], rows: range, passing: Passing | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest cells that have enough rows together, nearest first, and their cosines.
+        """The nearest cells that have `_LOOKED_AT` rows together, nearest first, and their cosines.
 
         All cells where they have less.
         """
-        wanted = _LOOKED_AT if self._whole else _EXACT
         faiss = _faiss()
         first, last = (int(cell) for cell in np.searchsorted(self.starts, (rows.start, rows.stop)))
         sizes = np.diff(self.starts) if passing is None else passing.per_cell
@@ -165,11 +163,11 @@ class Vectors:
         near, nearest = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64)
         of_these = faiss.SearchParameters(sel=faiss.IDSelectorRange(first, last))
         # Twice as many cells as have enough rows on average; mostly these are enough. Else all.
-        for most in (min(cells, 2 * wanted * cells // there + 1), cells) if there else ():
+        for most in (min(cells, 2 * _LOOKED_AT * cells // there + 1), cells) if there else ():
             near, nearest = self._index.quantizer.search(vector[None], most, params=of_these)
-            if sizes[nearest].sum() >= wanted:
+            if sizes[nearest].sum() >= _LOOKED_AT:
                 break
-        enough = int(np.searchsorted(np.cumsum(sizes[nearest[0]]), wanted)) + 1
+        enough = int(np.searchsorted(np.cumsum(sizes[nearest[0]]), _LOOKED_AT)) + 1
         nearest, near = nearest[0, :enough], near[0, :enough]
         filled = sizes[nearest] > 0
         return nearest[filled], near[filled]

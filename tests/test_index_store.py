@@ -251,7 +251,6 @@ def test_in_a_large_task_nearly_all_of_the_nearest_are_found_and_none_that_does_
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(vectors, "_LOOKED_AT", 2_000)
-    monkeypatch.setattr(vectors, "_EXACT", 1_000)
     random = np.random.default_rng(0)
     middles = random.standard_normal((40, 8))
     points = (middles[random.integers(40, size=20_000)] + 0.3 * random.standard_normal((20_000, 8))).astype(
@@ -277,7 +276,6 @@ def test_in_a_large_task_nearly_all_of_the_nearest_are_found_and_none_that_does_
 
 def test_a_search_goes_on_to_far_cells_where_only_these_have_what_passes(tmp_path, monkeypatch):
     monkeypatch.setattr(vectors, "_LOOKED_AT", 500)
-    monkeypatch.setattr(vectors, "_EXACT", 1_000)
     points = np.random.default_rng(0).standard_normal((10_000, 8)).astype("f4")
     points[:, 0] = np.where(np.arange(10_000) < 7_000, 5, -5)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -304,13 +302,14 @@ def test_a_search_starts_no_threads_that_would_take_the_cores_of_others(written)
     assert started == [0]
 
 
-def test_an_index_that_is_not_large_is_searched_exactly(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectors, "_LOOKED_AT", 100)
+def test_an_index_that_is_not_large_is_searched_exactly(tmp_path):
     points = np.random.default_rng(0).standard_normal((5_000, 8)).astype("f4")
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     tasks = ("translation", "summarization", "fill-mask")
     cards = [card(f"a/{n}", tasks[n % 3]) for n in range(5_000)]
     store = Store(tmp_path, write_index(tmp_path, [(cards, points)], Made(), "custom"))
     for query in points[:10]:
-        nearest = np.argsort(-(points @ query))[:10]
-        assert ids(store, store.nearest(query, 10)) == [f"a/{n}" for n in nearest]
+        cosines = points @ query
+        rows, found = store.nearest(query, 10)
+        assert cosines[[int(id_[2:]) for id_ in ids(store, (rows,))]] == pytest.approx(found, abs=1e-3)
+        assert found == pytest.approx(np.sort(cosines)[:-11:-1], abs=1e-3)
