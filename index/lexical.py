@@ -143,10 +143,13 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def said(query: str, text: str) -> list[str]:
-    """The words of a text that the query looks for, as the text writes them, each once."""
+    """The words of a text that the query looks for, as the text writes them first, each once."""
     looked_for = set(words_of(query))
-    words = dict.fromkeys(re.findall(r"[^\W_]+", text))
-    return [word for word in words if not looked_for.isdisjoint(_analyzer().analyze(word))]
+    forms: dict[str, str] = {}
+    for word in dict.fromkeys(re.findall(r"[^\W_]+", text)):
+        for stem in looked_for.intersection(_analyzer().analyze(word)):
+            forms.setdefault(stem, word)
+    return list(dict.fromkeys(forms.values()))
 
 
 def weights(words: Sequence[str], segments: Sequence[Lexical], task: str | None) -> dict[str, float]:

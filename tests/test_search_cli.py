@@ -173,6 +173,21 @@ def test_json_has_the_card_and_what_the_table_says(folder, capsys):
     assert isinstance(row["runs_on"], list)
 
 
+def test_a_word_is_told_once_though_the_card_has_it_in_many_forms(tmp_path, capsys):
+    card = {
+        "id": "a/boats",
+        "pipeline_tag": "object-detection",
+        "card": "Detects boats in photographs of a harbour. BOATS, or a boat, it detected.",
+    }
+    (tmp_path / "cards.jsonl").write_text(json.dumps(card))
+    assert (
+        main(["index", "build", "--from", str(tmp_path / "cards.jsonl"), "--index", str(tmp_path / "index")])
+        == 0
+    )
+    assert main(["index", "search", "detecting a boat", "--index", str(tmp_path / "index")]) == 0
+    assert lines(capsys)[-1][2] == "name: boats; task: detection; text: Detects, boats"
+
+
 def test_a_batch_as_json_is_one_list(folder, tmp_path, capsys):
     path = tmp_path / "queries.jsonl"
     path.write_text('{"id": 1, "query": "cats"}\n{"id": 2, "query": "a letter"}')
