@@ -59,13 +59,19 @@ def _add_build(commands: "argparse._SubParsersAction[Parser]") -> Parser:
         "build",
         help="build it anew and switch to it",
         description="Build it anew and switch to it; until then the old one is in use. Say where its models "
-        "come from: --top, --all or --from. Without one: well-known models, a list that comes with the "
-        "package. Stopped, or killed, the same command goes on where it was.",
+        "come from: --top or --all, of the Hub, or --from. Without one: well-known models, a list that comes "
+        "with the package. Stopped, or killed, the same command goes on where it was.",
     )
-    source = build.add_mutually_exclusive_group()
-    source.add_argument("--top", metavar="N", type=int, help="the Hub's N most downloaded models")
-    source.add_argument("--all", action="store_true", help="all models of the Hub")
-    source.add_argument(
+    how_many = build.add_mutually_exclusive_group()
+    how_many.add_argument(
+        "--top", metavar="N", type=int, help="the N most downloaded, of each --task; with --from, of its rows"
+    )
+    how_many.add_argument(
+        "--all",
+        action="store_true",
+        help="all models of the Hub; with --from, what an update finds new on the Hub joins them",
+    )
+    build.add_argument(
         "--from",
         dest="source",
         metavar="FILE",
@@ -148,7 +154,13 @@ def _build(args: argparse.Namespace, folder: Path, home: "Home") -> int:
             print(f"{_held(index.info)} in {folder}")
             return 0
         outcome = refresh.build_from(
-            folder, *chosen, lambda: _encoder(args, home), watch, table=args.static, engine=args.engine
+            folder,
+            *chosen,
+            lambda: _encoder(args, home),
+            watch,
+            top=args.top if args.source else None,  # the Hub lists no more than it is asked for
+            table=args.static,
+            engine=args.engine,
         )
     print(f"{_held(outcome.info)} in {folder}")
     _tell_left_out(outcome)
@@ -166,7 +178,7 @@ def _chosen(args: argparse.Namespace, folder: Path) -> "tuple[Source, Origin] | 
     _check_build(args)
     tasks = tuple(dict.fromkeys(args.task))
     if args.source:
-        whole = args.source.startswith("hf://")
+        whole = args.all or (args.source.startswith("hf://") and args.top is None)
         return Files(args.source), Origin("custom", args.source, tasks, whole)
     if args.top is not None or args.all:
         models = HubModels(tasks, top=args.top, texts=not (args.no_cards or args.cards))
@@ -187,8 +199,10 @@ def _check_build(args: argparse.Namespace) -> None:
         raise InputError(f"--top {args.top}: give 1 or more")
     if args.cards and args.no_cards:
         raise InputError("--cards and --no-cards: give one of them")
-    if (args.cards or args.no_cards) and not (args.all or args.top):
-        raise InputError("--cards and --no-cards are for models of the Hub; give --top N or --all with them")
+    if (args.cards or args.no_cards) and (args.source or not (args.all or args.top)):
+        raise InputError(
+            "--cards and --no-cards are for models of the Hub; give --top N or --all with them, not --from"
+        )
     if args.task and not (args.all or args.top or args.source):
         raise InputError("--task chooses from more models than the starter's; give --top N, --all or --from")
 
@@ -236,6 +250,7 @@ def _tell_left_out(outcome: "Outcome") -> None:
     parts = {
         "of no task that is wanted or clear": tally.left_out,
         "repeated": outcome.repeated,
+        "less downloaded": outcome.beyond,
         "broken": tally.broken,
     }
     if told := ", ".join(f"{count} {what}" for what, count in parts.items() if count):

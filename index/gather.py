@@ -15,10 +15,13 @@ import logging
 import os
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from heapq import heappush, heappushpop
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 
@@ -73,9 +76,14 @@ class _PartState(BaseModel):
 
 
 class Gathered:
-    """Shards of cards in a folder; of a model that came more than once, only the newest counts."""
+    """Shards of cards in a folder; of a model that came more than once, only the newest counts.
 
-    def __init__(self, folder: Path, parts: int, state: _State) -> None:
+    With `top`, only so many models count, the most downloaded: of each task, where some are named.
+    """
+
+    def __init__(
+        self, folder: Path, parts: int, state: _State, tasks: Collection[str] = (), top: int | None = None
+    ) -> None:
         self.id, self.tally = state.id, Tally()
         self.begun = state.begun
         """When gathering began, UTC."""
@@ -85,15 +93,33 @@ class Gathered:
             self.tally.add(read.tally)
             self.shards += [_shard(folder, part, number) for number in range(len(read.shards))]
         self._newest, self.repeated = _newest(self.shards)
+        self._chosen: set[str] | None = None
+        self.models, self.beyond = self.tally.kept, 0
+        """How many models count, at most; and how many do not, since others were downloaded more often."""
+        if top is not None:
+            self._chosen, self.beyond = self._most_downloaded(tasks, top)
+            self.models = len(self._chosen)
 
     def cards(self, shard: int) -> list[ModelCard]:
         """The cards of a shard, in their order."""
-        return [ModelCard.model_validate_json(card) for _, card in self._rows(shard) if card is not None]
+        rows = [(id_, card) for id_, card in self._rows(shard) if card is not None]
+        chosen = rows if self._chosen is None else [row for row in rows if row[0] in self._chosen]
+        return [ModelCard.model_validate_json(card) for _, card in chosen]
 
     def left_out(self) -> Iterator[str]:
         """The ids of models that have no task that is wanted, or are deleted."""
         for shard in range(len(self.shards)):
             yield from (id_ for id_, card in self._rows(shard) if card is None)
+
+    def _most_downloaded(self, tasks: Collection[str], top: int) -> tuple[set[str], int]:
+        """The ids of those models, the first of equal ones, and how many others there are."""
+        best: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        count = 0
+        for card in chain.from_iterable(self.cards(shard) for shard in range(len(self.shards))):
+            heap, count = best[card.task if tasks else ""], count + 1
+            (heappush if len(heap) < top else heappushpop)(heap, (card.downloads or 0, -count, card.id))
+        chosen = {id_ for heap in best.values() for *_, id_ in heap}
+        return chosen, count - len(chosen)
 
     def _rows(self, shard: int) -> list[tuple[str, str | None]]:
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -115,15 +141,18 @@ def gather(
     tasks: Collection[str] = (),
     progress: Progress | None = None,
     each: Each = here,
+    *,
+    top: int | None = None,
 ) -> Gathered:
     """Read all of a source into shards in that folder, or go on where an earlier call was interrupted.
 
-    Cards of these tasks, or of all. What another source left in the folder is removed first. Blocks. Raises
-    `IndexBuildError`; what is gathered until then stays.
+    Cards of these tasks, or of all; with `top`, so many of the most downloaded of each. What another
+    source left in the folder is removed first. Blocks. Raises `IndexBuildError`; what is gathered until then
+    stays.
     """
     parts = source.parts()
     with _writable(folder):
-        state = _resumed(folder, f"{FORMAT} {source.key} {' '.join(sorted(tasks))}")
+        state = _resumed(folder, f"{FORMAT} {source.key} {' '.join(sorted(tasks))} top={top}")
         states = [_sound_part(folder, part) for part in range(len(parts))]
         missing = [part for part, read in enumerate(states) if not read.done]
         rows = [read.tally.read for read in states]
@@ -135,7 +164,7 @@ def gather(
                 if progress:
                     known = None not in shares
                     progress(sum(rows), sum(share or 0 for share in shares) / len(parts) if known else None)
-        gathered = Gathered(folder, len(parts), state)
+        gathered = Gathered(folder, len(parts), state, tasks, top)
     complain_if_all_broken(gathered.tally)
     return gathered
 

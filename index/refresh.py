@@ -50,6 +50,8 @@ class Outcome:
     tally: Tally
     repeated: int
     """Rows of models that came more than once, but for the newest of each."""
+    beyond: int
+    """Models that were downloaded too seldom to be wanted."""
     changed: int
     """Models that were written."""
     refreshed: int
@@ -65,25 +67,27 @@ def build_from(
     encoder: Callable[[], Encoder],
     watch: Watch,
     *,
+    top: int | None = None,
     table: bool = False,
     engine: Engine = "local",
 ) -> Outcome:
     """Build an index of a source's models and switch to it. Blocks.
 
-    Models that come inside packages join those of the Hub. `encoder` is called when all are gathered; with
-    `table`, cards are embedded by one of tokens in its place, see tools/encoder_static.py. With the engine
-    `ray`, they are read and embedded on all machines of a Ray cluster, which see the folder. Raises
-    `ModelIndexError` or `EncoderError`; the index that was in use then still is, and what is gathered and
-    embedded stays.
+    Models that come inside packages join those of the Hub. With `top`, only so many of the source's are
+    taken, the most downloaded of each task of the origin, or of all. `encoder` is called when all are
+    gathered; with `table`, cards are embedded by one of tokens in its place, see tools/encoder_static.py.
+    With the engine `ray`, they are read and embedded on all machines of a Ray cluster, which see the folder.
+    Raises `ModelIndexError` or `EncoderError`; the index that was in use then still is, and what is gathered
+    and embedded stays.
     """
     folder = folder.absolute()  # workers of Ray are elsewhere
     with build.lock(folder), ray_engine.cluster() if engine == "ray" else nullcontext() as cluster:
         each = cluster.each if cluster else here
-        gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered, each)
+        gathered = gather(source, folder / STAGING, origin.tasks, watch.gathered, each, top=top)
         if not gathered.tally.kept:
             raise IndexBuildError(_none_kept(gathered.tally, origin))
         packaged = [*_packaged(origin)]
-        parts, total = chain(_parts(gathered), [packaged]), gathered.tally.kept + len(packaged)
+        parts, total = chain(_parts(gathered), [packaged]), gathered.models + len(packaged)
         loaded, keep = encoder(), folder / STAGING / _VECTORS
         maker = _table(gathered, encoder, keep) if table else encoder
         fast = maker()
@@ -93,7 +97,7 @@ def build_from(
         source_now = str(replace(origin, until=_until(origin, gathered)))
         info = write_index(folder, blocks, loaded, source_now, table_of(fast), gathered.id)
         shutil.rmtree(folder / STAGING)
-    return Outcome(info, gathered.tally, gathered.repeated, info.models, 0, 0)
+    return Outcome(info, gathered.tally, gathered.repeated, gathered.beyond, info.models, 0, 0)
 
 
 def update(
@@ -138,7 +142,7 @@ def update(
         updated = replace(origin, until=gathered.begun - _OVERLAP)
         info = update_index(folder, blocks, removed, str(updated), news)
         shutil.rmtree(folder / _CHANGES)
-    return Outcome(info, gathered.tally, gathered.repeated, len(changed), refreshed, len(removed))
+    return Outcome(info, gathered.tally, gathered.repeated, 0, len(changed), refreshed, len(removed))
 
 
 def _none_kept(tally: Tally, origin: Origin) -> str:
@@ -147,7 +151,7 @@ def _none_kept(tally: Tally, origin: Origin) -> str:
 
 
 def _table(gathered: Gathered, encoder: Callable[[], Encoder], keep: Path) -> Callable[[], Encoder]:
-    sample = embedding.sample_of(_parts(gathered), gathered.tally.kept)
+    sample = embedding.sample_of(_parts(gathered), gathered.models)
     return lambda: embedding.table_for(sample, encoder(), keep)
 
 

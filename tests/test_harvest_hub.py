@@ -304,6 +304,17 @@ def test_an_index_of_a_file_is_updated_from_the_day_of_its_newest_model(hub, tmp
     assert [card.downloads for card in open_index(folder, encoder).cards("translation")] == [99, 98]
 
 
+@pytest.mark.parametrize(("flags", "whole"), [([], False), (["--top", "5"], False), (["--all"], True)])
+def test_new_models_join_an_index_of_a_file_that_is_meant_to_have_all_of_the_hub(
+    hub, tmp_path, encoder, flags, whole
+):
+    folder, path = tmp_path / "index", tmp_path / "cards.jsonl"
+    path.write_text('{"id": "a/01", "pipeline_tag": "translation", "lastModified": "2026-07-01"}')
+    run("build", "--from", str(path), "--index", str(folder), *flags)
+    assert run("update", "--no-cards", "--index", str(folder)) == 0
+    assert (len(open_index(folder, encoder).cards("translation")) > 1) == whole
+
+
 def test_the_starter_and_files_without_days_are_not_updated_and_the_reason_is_told(hub, tmp_path, capsys):
     folder, path = str(tmp_path / "index"), tmp_path / "cards.jsonl"
     assert run("build", "--index", folder) == 0

@@ -4,6 +4,8 @@ import sys
 import pytest
 
 from hugginggpt.app.cli import main
+from hugginggpt.index import open_index
+from hugginggpt.tools.encoder import DEFAULT_ENCODER, load_encoder
 from hugginggpt.tools.tasks import TASKS
 
 CARD = {"id": "a/knitter", "task": "text-generation", "summary": "Knits scarves.", "parameters": 1_300_000}
@@ -52,6 +54,38 @@ def test_a_file_without_a_model_that_can_be_kept_is_named(tmp_path, cards, capsy
     told = capsys.readouterr().err
     assert complaint in told
     assert told.count("\n") == 1
+
+
+def test_of_a_file_the_most_downloaded_models_are_taken_of_each_task_that_is_named(
+    tmp_path, cards, capsys, shared
+):
+    rows = [
+        ("fill-mask", 3),
+        ("translation", 50),
+        ("fill-mask", 9),
+        ("translation", None),
+        ("translation", 50),
+    ]
+    models = [
+        {"id": f"a/{n}", "pipeline_tag": task, "downloads": downloads}
+        for n, (task, downloads) in enumerate(rows)
+    ]
+    models.append({"id": "a/0", "pipeline_tag": "fill-mask", "downloads": 70, "lastModified": "2026-11-01"})
+    cards.write_text("\n".join(map(json.dumps, models)))
+
+    def taken(*flags):
+        folder = tmp_path / "index"
+        assert main(["index", "build", "--from", str(cards), "--index", str(folder), *flags]) == 0
+        index = open_index(folder, load_encoder(DEFAULT_ENCODER, shared / "encoder"))
+        return {card.id for task in ("fill-mask", "translation") for card in index.cards(task)}
+
+    assert taken("--top", "2") == {"a/0", "a/1"}
+    told = capsys.readouterr()
+    assert told.out.startswith("2 models for 2 tasks in ")
+    assert told.err == "of 6 rows left out: 1 repeated, 3 less downloaded\n"
+    assert taken("--top", "1", "--task", "translation", "--task", "fill-mask") == {"a/0", "a/1"}
+    assert taken("--top", "2", "--task", "translation") == {"a/1", "a/4"}
+    assert taken("--top", "9") == taken("--all") == {"a/0", "a/1", "a/2", "a/3", "a/4"}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +170,7 @@ def test_info_says_what_the_index_was_made_with(tmp_path, cards, capsys):
         (["build", "--top", "5", "--task", "flying"], "--task flying: not a task"),
         (["build", "--task", "translation"], "give --top N, --all or --from"),
         (["build", "--from", "cards.jsonl", "--no-cards"], "give --top N or --all"),
+        (["build", "--from", "cards.jsonl", "--top", "3", "--no-cards"], "not --from"),
         (["build", "--all", "--cards", "a.jsonl", "--no-cards"], "give one of them"),
         (["build", "--all", "--cards", "nothing.jsonl"], "nothing.jsonl: cannot be read"),
         (["update", "--index", "nowhere"], "nowhere: no index here"),
