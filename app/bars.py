@@ -1,5 +1,9 @@
-"""The progress of a build, with rate and time left: a bar on a terminal, a line a minute elsewhere."""
+"""The progress of a build, with rate and time left: a bar on a terminal, a line a minute elsewhere.
 
+What the index has to say meanwhile, like that it waits for another build, is a line of its own.
+"""
+
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 if TYPE_CHECKING:
     from hugginggpt.index.refresh import Watch
 
+
+_log = logging.getLogger("hugginggpt.index")
 
 _EVERY = 60.0  # seconds between lines
 
@@ -44,6 +50,19 @@ class _Bar:
         return done if left is None else f"{done}, {timedelta(seconds=round(left))} left"
 
 
+class _Lines(logging.Handler):
+    """Prints what is logged."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(
+            f"hugginggpt: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
 @contextmanager
 def watched() -> "Iterator[Watch]":
     """Shows what is gathered and embedded meanwhile."""
@@ -58,9 +77,13 @@ def watched() -> "Iterator[Watch]":
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = _Bar(progress)
-        yield Watch(
-            lambda done, share: bar.show("gathering", done, share),
-            lambda done, total: bar.show("embedding", done, done / max(1, total)),
-            lambda done, share: bar.show("downloads and likes", done, share),
-        )
+        bar, lines = _Bar(progress), _Lines(progress.console)
+        _log.addHandler(lines)
+        try:
+            yield Watch(
+                lambda done, share: bar.show("gathering", done, share),
+                lambda done, total: bar.show("embedding", done, done / max(1, total)),
+                lambda done, share: bar.show("downloads and likes", done, share),
+            )
+        finally:
+            _log.removeHandler(lines)

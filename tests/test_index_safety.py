@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hugginggpt.app.bars import watched
 from hugginggpt.index import (
     CorruptIndexError,
     IndexBuildError,
@@ -120,9 +121,9 @@ def test_two_processes_that_need_the_starter_at_once_both_get_it(tmp_path, encod
     assert stored(tmp_path / "index") == used(tmp_path / "index")
 
 
-def test_a_build_says_that_it_waits_for_another(tmp_path, caplog):
+def test_a_build_says_that_it_waits_for_another(tmp_path, caplog, capsys):
     def wait():
-        with build.lock(tmp_path):
+        with watched(), build.lock(tmp_path):
             pass
 
     with build.lock(tmp_path):
@@ -132,9 +133,9 @@ def test_a_build_says_that_it_waits_for_another(tmp_path, caplog):
         assert waiting.is_alive()
     waiting.join(timeout=10)
     assert not waiting.is_alive()
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path}: another process builds in it; waiting for its end"
-    ]
+    waits = f"{tmp_path}: another process builds in it; waiting for its end"
+    assert [record.getMessage() for record in caplog.records] == [waits]
+    assert capsys.readouterr().err == f"hugginggpt: {waits}\n"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, encoder):
