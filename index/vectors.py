@@ -105,6 +105,8 @@ class Vectors:
         self._whole = whole_path(path).open("rb") if whole_path(path).exists() else None
         if self._whole:
             weakref.finalize(self, self._whole.close)
+        else:  # now, not when it is first used: threads that use it at once would find it half made
+            self._index.make_direct_map()
 
     @_one_thread()
     def nearest(
@@ -131,8 +133,6 @@ class Vectors:
             return np.asarray(
                 self._halves.decode(np.frombuffer(read, np.uint8).reshape(-1, size)), np.float32
             )
-        if self._index.direct_map.type == _faiss().DirectMap.NoMap:
-            self._index.make_direct_map()
         return np.asarray(self._index.reconstruct_batch(rows), np.float32)
 
     def _scanned(

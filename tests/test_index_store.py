@@ -1,5 +1,6 @@
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import faiss
 import numpy as np
@@ -313,3 +314,23 @@ def test_an_index_that_is_not_large_is_searched_exactly(tmp_path):
         rows, found = store.nearest(query, 10)
         assert cosines[[int(id_[2:]) for id_ in ids(store, (rows,))]] == pytest.approx(found, abs=1e-3)
         assert found == pytest.approx(np.sort(cosines)[:-11:-1], abs=1e-3)
+
+
+def test_threads_that_search_an_index_as_soon_as_it_is_open_all_find_the_same(tmp_path, written):
+    rows = written(*((card(f"a/{n}", summary=f"Number {n}."), vector(1, n)) for n in range(20_000))).total
+    far = np.arange(0, rows, 500)
+
+    def search(_):
+        start.wait()
+        found = (
+            (far, store.cosines(vector(1), far)),
+            store.nearest(vector(1), 5),
+            store.lexical("number 77", 5),
+        )
+        return [(ids(store, hits), hits[1].tolist()) for hits in found]
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            store, start = Store(tmp_path, manifest.index_info(tmp_path)), threading.Barrier(8)
+            first, *others = threads.map(search, range(8))
+            assert others == [first] * 7
