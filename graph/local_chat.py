@@ -11,7 +11,6 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from hugginggpt.graph.calls import LLMError
+from hugginggpt.tools.once import Once
 from hugginggpt.tools.quiet import without_bars
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ MAX_NEW_TOKENS = 4096
 
 _FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 _writer = ThreadPoolExecutor(1, "local-chat")
-_loading = threading.Lock()
 
 
 class LocalChat(BaseChatModel):
@@ -153,14 +152,9 @@ def local_chat(model: str) -> BaseChatModel:
     return LocalChat(model=model)
 
 
+@Once
 def pipeline(model: str) -> "TextGenerationPipeline":
     """The model of a folder or of the Hub; the same object for the same name. Blocks. Raises `LLMError`."""
-    with _loading:
-        return _pipeline(model)
-
-
-@cache
-def _pipeline(model: str) -> "TextGenerationPipeline":
     folder = _folder(model)
     if not any(folder.glob("*.safetensors")):
         raise LLMError(f"local:{model}: no safetensors weights there; only such are loaded")

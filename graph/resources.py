@@ -4,7 +4,7 @@ what was seen of models.
 All of these block when they are opened; nodes open them in a thread.
 """
 
-from functools import cache, partial
+from functools import partial
 
 from hugginggpt.graph import servers
 from hugginggpt.graph.chat_models import ChatModel, choice
@@ -17,6 +17,7 @@ from hugginggpt.tools.artifacts import ArtifactStore, artifact_store
 from hugginggpt.tools.breaker import Circuits
 from hugginggpt.tools.chat import Chat
 from hugginggpt.tools.encoder import Encoder, load_encoder
+from hugginggpt.tools.once import Once
 from hugginggpt.tools.providers import Providers
 from hugginggpt.tools.runtime import Endpoint, Runtime, RuntimeSettings, load_runtimes
 from hugginggpt.tools.seen import Seen
@@ -62,19 +63,19 @@ def _for_run(runtime: Runtime, context: Context, model: ChatModel | None) -> Run
     return runtime.on(context.provider) if isinstance(runtime, Providers) else runtime
 
 
-@cache
+@Once
 def circuits(home: Home) -> Circuits:  # noqa: ARG001, what is known of models is known per home
     """Which models are left alone for a while in this process."""
     return Circuits()
 
 
-@cache
+@Once
 def seen(home: Home) -> Seen:
     """What was seen of models so far."""
     return Seen(home.seen)
 
 
-@cache
+@Once
 def _loaded(
     home: Home, machine: Machine, hf_token: str, bill_to: str, endpoints: tuple[Endpoint, ...]
 ) -> dict[str, Runtime]:

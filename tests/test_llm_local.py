@@ -110,7 +110,7 @@ async def test_nonsense_for_a_plan_still_ends_in_an_answer_that_says_so(named):
 async def test_nothing_blocks_the_event_loop_of_a_server(named):
     await graph.ainvoke({"messages": [HumanMessage(REQUEST)]})  # what langgraph loads at first is not ours
     chat_models._opened_local.cache_clear()
-    local_chat._pipeline.cache_clear()
+    local_chat.pipeline.cache_clear()
     with blockbuster_ctx():
         output = await graph.ainvoke({"messages": [HumanMessage(REQUEST)]})
     assert [r["status"] for r in output["results"]] == ["done"]
@@ -138,7 +138,7 @@ async def test_a_model_is_loaded_once_however_many_ask(tiny, monkeypatch):
     loads = []
     load = local_chat._loaded
     monkeypatch.setattr(local_chat, "_loaded", lambda folder: loads.append(folder) or load(folder))
-    local_chat._pipeline.cache_clear()
+    local_chat.pipeline.cache_clear()
     await asyncio.gather(*(replies(tiny) for _ in range(3)))
     assert loads == [tiny]
 

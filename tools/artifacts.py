@@ -5,7 +5,6 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from functools import cache
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +18,7 @@ from hugginggpt.tools.media import (
     too_large,
     type_of_name,
 )
+from hugginggpt.tools.once import Once
 from hugginggpt.tools.values import Artifact, Media
 
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -181,7 +181,7 @@ def clean_name(name: str) -> str:
     return stem + suffix or "file"
 
 
-@cache
+@Once
 def artifact_store(url: str) -> ArtifactStore:
     """The store at that URL: one per process."""
     return ArtifactStore(url)
