@@ -192,12 +192,12 @@ def test_a_fault_that_leaves_size_and_time_as_they_were_is_found_by_reading_all(
     build_index(tmp_path, [OLD], encoder)
     info = manifest.index_info(tmp_path)
     manifest.check(tmp_path, info)
-    path = file_of(tmp_path, "vectors")
+    path = file_of(tmp_path, "columns")
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     damage(path, "changed")
     os.utime(path, ns=times)
     open_index(tmp_path, encoder)
-    with pytest.raises(CorruptIndexError, match="vectors: missing or damaged"):
+    with pytest.raises(CorruptIndexError, match="columns: missing or damaged"):
         manifest.check(tmp_path, info)
 
 
