@@ -102,9 +102,11 @@ class Gathered:
 
     def cards(self, shard: int) -> list[ModelCard]:
         """The cards of a shard, in their order."""
-        rows = [(id_, card) for id_, card in self._rows(shard) if card is not None]
-        chosen = rows if self._chosen is None else [row for row in rows if row[0] in self._chosen]
-        return [ModelCard.model_validate_json(card) for _, card in chosen]
+        return [
+            ModelCard.model_validate_json(card)
+            for id_, card in self._rows(shard)
+            if card is not None and (self._chosen is None or id_ in self._chosen)
+        ]
 
     def left_out(self) -> Iterator[str]:
         """The ids of models that have no task that is wanted, or are deleted."""
@@ -152,7 +154,7 @@ def gather(
     """
     parts = source.parts()
     with _writable(folder):
-        state = _resumed(folder, f"{FORMAT} {source.key} {' '.join(sorted(tasks))} top={top}")
+        state = _resumed(folder, f"{FORMAT} {source.key} {' '.join(sorted(tasks))}")
         states = [_sound_part(folder, part) for part in range(len(parts))]
         missing = [part for part, read in enumerate(states) if not read.done]
         rows = [read.tally.read for read in states]

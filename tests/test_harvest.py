@@ -165,6 +165,15 @@ def test_a_file_that_was_written_anew_in_between_is_read_anew_though_its_size_is
     assert ids(gather(Files(str(path)), tmp_path / "staging")) == ["a/y"]
 
 
+def test_how_many_are_taken_is_chosen_of_what_was_gathered_before(tmp_path):
+    rows = [{"id": f"a/{n}", "pipeline_tag": "translation", "downloads": n} for n in range(3)]
+    path = lines(tmp_path / "c.jsonl", rows)
+    source = Files(str(path))
+    assert ids(gather(source, tmp_path / "staging", top=1)) == ["a/2"]
+    path.unlink()
+    assert ids(gather(source, tmp_path / "staging", top=2)) == ["a/1", "a/2"]
+
+
 def test_what_is_no_file_of_models_is_passed_over_though_a_pattern_names_it_too(tmp_path):
     (tmp_path / "folder.parquet").mkdir()
     (tmp_path / "README.md").write_text("cards of ours\n")

@@ -188,16 +188,17 @@ def test_a_damaged_file_is_named(tmp_path, encoder, kind, how, ensured):
     assert "\n" not in str(error.value)
 
 
-def test_a_fault_that_leaves_size_and_time_as_they_were_is_found_by_reading_all(tmp_path, encoder):
+@pytest.mark.parametrize("kind", ["columns", "vectors"])
+def test_a_fault_that_leaves_size_and_time_as_they_were_is_found_by_reading_all(tmp_path, encoder, kind):
     build_index(tmp_path, [OLD], encoder)
     info = manifest.index_info(tmp_path)
     manifest.check(tmp_path, info)
-    path = file_of(tmp_path, "columns")
+    path = file_of(tmp_path, kind)
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     damage(path, "changed")
     os.utime(path, ns=times)
-    open_index(tmp_path, encoder)
-    with pytest.raises(CorruptIndexError, match="columns: missing or damaged"):
+    manifest.verify(tmp_path, info, encoder)
+    with pytest.raises(CorruptIndexError, match=f"{kind}: missing or damaged"):
         manifest.check(tmp_path, info)
 
 
